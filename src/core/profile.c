@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/profile.h"
+
+#include <apr_escape.h>
+#include <apr_strings.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "…:00.120000Z" becomes "…:00.12Z", "…:00.000000Z" becomes "…:00Z". */
+static json_t *timestamp(apr_pool_t *p, const char *text)
+{
+    char *copy = apr_pstrdup(p, text);
+    char *dot = strchr(copy, '.');
+    char *end;
+
+    if (dot && copy[strlen(copy) - 1] == 'Z') {
+        for (end = copy + strlen(copy) - 1; end[-1] == '0'; end--)
+            ;
+        if (end - 1 == dot)
+            end = dot;
+        strcpy(end, "Z");
+    }
+    return json_string(copy);
+}
+
+static json_t *member(apr_pool_t *p, const up_field *field, const char *value)
+{
+    if (!value)
+        return json_null();
+    switch (field->type) {
+    case UP_BOOLEAN:
+        return json_boolean(strcmp(value, "true") == 0);
+    case UP_INTEGER:
+        return json_integer(strtoll(value, NULL, 10));
+    case UP_TIMESTAMP:
+        return timestamp(p, value);
+    default:
+        return json_string(value);
+    }
+}
+
+static const char *dump(apr_pool_t *p, const json_t *object)
+{
+    size_t size = json_dumpb(object, NULL, 0, JSON_COMPACT);
+    char *text;
+
+    if (size == 0)
+        return NULL;
+    text = apr_palloc(p, size + 1);
+    json_dumpb(object, text, size, JSON_COMPACT);
+    text[size] = '\0';
+    return text;
+}
+
+const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row)
+{
+    json_t *object = json_object();
+    const char *text = NULL;
+    int i, failed = object == NULL;
+
+    for (i = 0; !failed && i < model->fields->nelts; i++) {
+        const up_field *field = up_model_field(model, i);
+
+        failed = json_object_set_new(object, field->name, member(p, field, row->values[i]));
+    }
+    if (!failed)
+        text = dump(p, object);
+    json_decref(object);
+    return text;
+}
+
+const char *up_profile_etag(apr_pool_t *p, const up_model *model, const up_row *row)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    int i, good;
+
+    if (!context)
+        return NULL;
+    good = EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    for (i = 0; good && i < model->fields->nelts; i++) {
+        const char *value = row->values[i];
+
+        if (!value) {
+            good = EVP_DigestUpdate(context, "-", 1);
+        } else {
+            char length[24];
+            int digits = apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT ":", strlen(value));
+
+            good = EVP_DigestUpdate(context, length, (size_t)digits) &&
+                   EVP_DigestUpdate(context, value, strlen(value));
+        }
+    }
+    good = good && EVP_DigestFinal_ex(context, digest, NULL);
+    EVP_MD_CTX_free(context);
+    return good ? apr_pescape_hex(p, digest, UP_ETAG_LENGTH / 2, 0) : NULL;
+}
