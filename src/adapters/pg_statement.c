@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/pg_statement.h"
+
+#include <apr_escape.h>
+#include <apr_sha1.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+up_pg_statement *up_pg_statement_create(apr_pool_t *p, const char *what, const char *sql,
+                                        int parameters)
+{
+    up_pg_statement *statement = apr_pcalloc(p, sizeof(*statement));
+    unsigned char digest[APR_SHA1_DIGESTSIZE];
+    apr_sha1_ctx_t context;
+
+    apr_sha1_init(&context);
+    apr_sha1_update(&context, sql, (unsigned int)strlen(sql));
+    apr_sha1_final(digest, &context);
+    statement->what = what;
+    statement->name = apr_pstrcat(p, "userprofile_", apr_pescape_hex(p, digest, 8, 0), NULL);
+    statement->sql = sql;
+    statement->parameters = parameters;
+    return statement;
+}
+
+/* One exchange with the server: what is sent, then read until the deadline. */
+typedef struct exchange {
+    up_dbd_pool *pool;
+    up_dbd_connection *connection;
+    PGconn *pg;
+    apr_pool_t *p;
+    apr_time_t end;
+    const up_pg_statement *statement;
+} exchange;
+
+static PGconn *native(const up_dbd_connection *connection)
+{
+    return apr_dbd_native_handle(connection->rec->driver, connection->rec->handle);
+}
+
+/* libpq believes in a connection until it reads the end of it. Cutting the
+ * socket is the one way to have mod_dbd's connection made anew: it answers
+ * to nothing else that does not wait for the server. */
+static void cut(up_dbd_connection *connection)
+{
+    PGconn *pg = native(connection);
+
+    if (PQsocket(pg) >= 0)
+        shutdown(PQsocket(pg), SHUT_RDWR);
+    while (PQstatus(pg) == CONNECTION_OK && PQconsumeInput(pg))
+        ;
+    connection->broken = 1;
+}
+
+/* A server that went away has closed its end: seen before anything is sent, so
+ * that no write is left in doubt. */
+static int is_alive(up_dbd_connection *connection)
+{
+    struct pollfd fd = {PQsocket(native(connection)), POLLIN, 0};
+
+    if (PQstatus(native(connection)) != CONNECTION_OK || fd.fd < 0)
+        return 0;
+    if (poll(&fd, 1, 0) == 0)
+        return 1;
+    return PQconsumeInput(native(connection)) && PQstatus(native(connection)) == CONNECTION_OK;
+}
+
+static int is_class(const char *state, const char *class)
+{
+    return strncmp(state, class, strlen(class)) == 0;
+}
+
+/* The connection is of no use any more: lost, shut down (57P), or on a server
+ * that has become read-only (25006). */
+static int is_lost(const char *state, const PGconn *pg)
+{
+    return PQstatus(pg) != CONNECTION_OK || is_class(state, "08") || is_class(state, "57P") ||
+           strcmp(state, "25006") == 0;
+}
+
+/* Refused for the moment: as above, and too many clients, out of memory or disk
+ * (53), timeouts and cancellations (57), deadlocks and serialisation (40),
+ * locks not available (55). */
+static int is_passing(const char *state, const PGconn *pg)
+{
+    return is_lost(state, pg) || is_class(state, "53") || is_class(state, "57") ||
+           is_class(state, "40") || is_class(state, "55") || is_class(state, "58");
+}
+
+static const char *one_line(apr_pool_t *p, const char *message)
+{
+    char *line = apr_pstrdup(p, message ? message : ""), *s;
+
+    for (s = line; *s; s++) {
+        if ((unsigned char)*s < ' ')
+            *s = ' ';
+    }
+    while (s > line && s[-1] == ' ')
+        *--s = '\0';
+    return line;
+}
+
+static up_problem *failed(exchange *ex, const PGresult *result)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    if (!state)
+        state = PQstatus(ex->pg) == CONNECTION_OK ? "" : "08006";
+    if (!text)
+        text = PQerrorMessage(ex->pg);
+    if (is_lost(state, ex->pg))
+        cut(ex->connection);
+    return up_problem_logged(
+        ex->p, is_passing(state, ex->pg) ? UP_SERVICE_UNAVAILABLE : UP_INTERNAL_ERROR,
+        "the database could not %s: %s (SQLSTATE %s)%s", ex->statement->what,
+        one_line(ex->p, text), *state ? state : "none",
+        is_passing(state, ex->pg) ? "" : "; check the table and columns named in the configuration");
+}
+
+static up_problem *timed_out(exchange *ex)
+{
+    cut(ex->connection);
+    return up_problem_logged(
+        ex->p, UP_SERVICE_UNAVAILABLE,
+        "the database did not %s within %d ms: look for locks and slow disks there, or raise "
+        "UserProfileTimeout statement",
+        ex->statement->what, (int)apr_time_as_msec(up_dbd_pool_settings(ex->pool)->deadline));
+}
+
+/* Waits until the socket can be read (or, while output is left, written). */
+static int wait_for(exchange *ex, short events)
+{
+    struct pollfd fd = {PQsocket(ex->pg), events, 0};
+    apr_interval_time_t left;
+    int ready = 0;
+
+    while (ready <= 0 && (left = ex->end - apr_time_now()) > 0) {
+        ready = poll(&fd, 1, (int)((left + 999) / 1000));
+        if (ready < 0 && errno != EINTR)
+            break;
+    }
+    return ready > 0;
+}
+
+static up_problem *flush(exchange *ex)
+{
+    int rest;
+
+    while ((rest = PQflush(ex->pg)) > 0) {
+        if (!wait_for(ex, POLLIN | POLLOUT))
+            return timed_out(ex);
+        if (!PQconsumeInput(ex->pg))
+            return failed(ex, NULL);
+    }
+    return rest < 0 ? failed(ex, NULL) : NULL;
+}
+
+static up_problem *next_result(exchange *ex, PGresult **result)
+{
+    while (PQisBusy(ex->pg)) {
+        if (!wait_for(ex, POLLIN))
+            return timed_out(ex);
+        if (!PQconsumeInput(ex->pg))
+            return failed(ex, NULL);
+    }
+    *result = PQgetResult(ex->pg);
+    return NULL;
+}
+
+/* Reads up to the pipeline's end. The last result with rows is the answer; the
+ * first error is the error: what follows it is only marked as skipped. */
+static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **error)
+{
+    PGresult *result = NULL;
+
+    *answer = *error = NULL;
+    for (;;) {
+        up_problem *problem = next_result(ex, &result);
+        ExecStatusType status;
+
+        if (problem)
+            return problem;
+        if (!result) {
+            if (PQstatus(ex->pg) != CONNECTION_OK)
+                return failed(ex, *error);
+            continue;
+        }
+        status = PQresultStatus(result);
+        if (status == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            return NULL;
+        }
+        if (status == PGRES_TUPLES_OK) {
+            PQclear(*answer);
+            *answer = result;
+        } else if (status == PGRES_FATAL_ERROR && !*error) {
+            *error = result;
+        } else {
+            PQclear(result);
+        }
+    }
+}
+
+static int send_statement(exchange *ex, const up_pg_statement *statement,
+                          const char *const *values)
+{
+    if (!apr_hash_get(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING) &&
+        !PQsendPrepare(ex->pg, statement->name, statement->sql, 0, NULL))
+        return 0;
+    return PQsendQueryPrepared(ex->pg, statement->name, statement->parameters, values, NULL, NULL,
+                               0);
+}
+
+static void remember(exchange *ex, const up_pg_statement *statement)
+{
+    apr_hash_t *prepared = ex->connection->prepared;
+
+    if (!apr_hash_get(prepared, statement->name, APR_HASH_KEY_STRING))
+        apr_hash_set(prepared, statement->name, APR_HASH_KEY_STRING, "");
+}
+
+static apr_status_t clear_result(void *result)
+{
+    PQclear(result);
+    return APR_SUCCESS;
+}
+
+/* What the statements cannot do without, once for each connection. */
+static int send_session(exchange *ex)
+{
+    const apr_interval_time_t deadline = up_dbd_pool_settings(ex->pool)->deadline;
+    const char *values[1];
+
+    /* Shorter than our own deadline: a server that is well says so itself, and
+       the connection stays of use. */
+    values[0] = apr_psprintf(ex->p, "%d", (int)(apr_time_as_msec(deadline) * 9 / 10));
+    return PQsendQueryParams(ex->pg,
+                             "SELECT set_config('statement_timeout', $1, false), "
+                             "set_config('client_encoding', 'UTF8', false)",
+                             1, NULL, values, NULL, NULL, 0) &&
+           PQpipelineSync(ex->pg);
+}
+
+static void ignore_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+/* Both ends of the pipeline: read_results() always reads up to its sync. */
+static up_problem *converse(exchange *ex, const up_pg_statement *first,
+                            const up_pg_statement *statement, const char *const *values,
+                            PGresult **answer, PGresult **error)
+{
+    up_problem *problem;
+    int session = !ex->connection->ready;
+
+    PQsetnonblocking(ex->pg, 1);
+    PQsetNoticeReceiver(ex->pg, ignore_notice, NULL);
+    if (!PQenterPipelineMode(ex->pg) || (session && !send_session(ex)) ||
+        (first && !send_statement(ex, first, values)) || !send_statement(ex, statement, values) ||
+        !PQpipelineSync(ex->pg))
+        return failed(ex, NULL);
+    problem = flush(ex);
+    if (!problem && session) {
+        problem = read_results(ex, answer, error);
+        if (!problem && *error)
+            problem = failed(ex, *error);
+        PQclear(*answer);
+        PQclear(*error);
+        *answer = *error = NULL;
+        ex->connection->ready = !problem;
+    }
+    return problem ? problem : read_results(ex, answer, error);
+}
+
+/* The server has forgotten the statement (26000), e.g. by DISCARD ALL of a pooler
+ * in between, or a column has changed its type under it (0A000). */
+static int is_forgotten(const PGresult *error)
+{
+    const char *state = error ? PQresultErrorField(error, PG_DIAG_SQLSTATE) : NULL;
+
+    return state && (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0);
+}
+
+static up_problem *run(exchange *ex, const up_pg_statement *first,
+                       const up_pg_statement *statement, const char *const *values,
+                       PGresult **answer, int *forgotten)
+{
+    PGresult *error = NULL;
+    up_problem *problem;
+
+    problem = converse(ex, first, statement, values, answer, &error);
+    *forgotten = !problem && is_forgotten(error);
+    if (!problem && error)
+        problem = failed(ex, error);
+    PQclear(error);
+    if (!problem && !*answer)
+        problem = failed(ex, NULL);
+    if (problem) {
+        PQclear(*answer);
+        *answer = NULL;
+    } else {
+        if (first)
+            remember(ex, first);
+        remember(ex, statement);
+    }
+    if (!ex->connection->broken && !PQexitPipelineMode(ex->pg))
+        cut(ex->connection);
+    return problem;
+}
+
+/* Ready to be sent to: an idle connection may have died since it was last used. */
+static up_problem *borrow(exchange *ex)
+{
+    up_problem *problem = up_dbd_acquire(ex->pool, ex->p, &ex->connection);
+
+    if (problem)
+        return problem;
+    if (!is_alive(ex->connection)) {
+        cut(ex->connection);
+        problem = up_dbd_renew(ex->p, ex->connection);
+        if (problem)
+            up_dbd_release(ex->pool, ex->connection);
+    }
+    ex->pg = native(ex->connection);
+    return problem;
+}
+
+up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *first,
+                      const up_pg_statement *statement, const char *const *values,
+                      PGresult **result)
+{
+    exchange ex = {.pool = pool, .p = p, .statement = statement};
+    up_problem *problem = borrow(&ex);
+    int forgotten = 0;
+
+    if (problem)
+        return problem;
+    ex.end = apr_time_now() + up_dbd_pool_settings(pool)->deadline;
+    problem = run(&ex, first, statement, values, result, &forgotten);
+    if (forgotten) {
+        cut(ex.connection);
+        problem = up_dbd_renew(p, ex.connection);
+        if (!problem)
+            problem = run(&ex, first, statement, values, result, &forgotten);
+    }
+    up_dbd_release(pool, ex.connection);
+    if (!problem)
+        apr_pool_cleanup_register(p, *result, clear_result, apr_pool_cleanup_null);
+    return problem;
+}

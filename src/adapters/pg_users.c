@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/pg_users.h"
+
+#include "adapters/pg_sql.h"
+#include "adapters/pg_statement.h"
+
+#include <apr_strings.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct pg_users {
+    up_user_store port;
+    const up_model *model;
+    up_dbd_pool *pool;
+    const char *owner, *lease;
+    up_pg_statement *read, *update, *announce, *swap, *publish, *withdraw, *lock, *soft_delete,
+        *erase, *settle;
+} pg_users;
+
+/* The parameters of a statement, pushed one after the other. */
+typedef struct parameters {
+    const char *values[UP_PG_PARAMETERS_MAX];
+    int count;
+} parameters;
+
+static void push(parameters *params, const char *value)
+{
+    params->values[params->count++] = value;
+}
+
+/* As a Postgres array. Only what can be a tag of ours is passed on: any other
+ * matches nothing. */
+static const char *tag_array(apr_pool_t *p, const up_tags *tags)
+{
+    const char *text = "{";
+    int i;
+
+    if (!tags || tags->any)
+        return NULL;
+    for (i = 0; i < tags->list->nelts; i++) {
+        const up_tag *tag = &APR_ARRAY_IDX(tags->list, i, up_tag);
+
+        if (tag->weak || strlen(tag->value) != UP_ETAG_LENGTH ||
+            strspn(tag->value, "0123456789abcdef") != UP_ETAG_LENGTH)
+            continue;
+        text = apr_pstrcat(p, text, text[1] ? "," : "", tag->value, NULL);
+    }
+    return apr_pstrcat(p, text, "}", NULL);
+}
+
+static void push_account(parameters *params, apr_pool_t *p, const up_caller *caller,
+                         const up_tags *match)
+{
+    push(params, caller->subject);
+    push(params, tag_array(p, match));
+    push(params, caller->iat < 0 ? NULL : apr_ltoa(p, (long)caller->iat));
+}
+
+static void push_patch(parameters *params, const up_patch *patch)
+{
+    int i;
+
+    for (i = 0; i < patch->model->fields->nelts; i++) {
+        if (!up_model_field(patch->model, i)->writable)
+            continue;
+        push(params, patch->given[i] ? "t" : "f");
+        push(params, patch->values[i]);
+    }
+}
+
+static const char *value_at(const PGresult *result, int column)
+{
+    return PQgetisnull(result, 0, column) ? NULL : PQgetvalue(result, 0, column);
+}
+
+static apr_int64_t entry_at(const PGresult *result, int column)
+{
+    const char *value = value_at(result, column);
+
+    return value ? apr_atoi64(value) : 0;
+}
+
+/* The values stay in the result, which lives in the request's pool. */
+static const up_row *row_from(apr_pool_t *p, const up_model *model, const PGresult *result,
+                              int column)
+{
+    up_row *row = apr_palloc(p, sizeof(*row));
+    const char **values = apr_palloc(p, model->fields->nelts * sizeof(*values));
+    int i;
+
+    for (i = 0; i < model->fields->nelts; i++)
+        values[i] = value_at(result, column + i);
+    row->values = values;
+    return row;
+}
+
+static int is_true(const PGresult *result, int column)
+{
+    return *PQgetvalue(result, 0, column) == 't';
+}
+
+/* Deleted goes before deactivated: a soft deletion is both. */
+static up_account account_from(const PGresult *result)
+{
+    if (PQntuples(result) == 0)
+        return UP_ACCOUNT_MISSING;
+    if (is_true(result, 2))
+        return UP_ACCOUNT_NEWER_THAN_TOKEN;
+    if (is_true(result, 0))
+        return UP_ACCOUNT_GONE;
+    if (is_true(result, 1))
+        return UP_ACCOUNT_INACTIVE;
+    return UP_ACCOUNT_ACTIVE;
+}
+
+static up_problem *pg_read(up_user_store *self, apr_pool_t *p, const up_caller *caller,
+                           up_account *account, const up_row **row)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push_account(&params, p, caller, NULL);
+    problem = up_pg_run(users->pool, p, NULL, users->read, params.values, &result);
+    if (problem)
+        return problem;
+    *account = account_from(result);
+    *row = *account == UP_ACCOUNT_ACTIVE ? row_from(p, users->model, result, 3) : NULL;
+    return NULL;
+}
+
+static up_problem *pg_update(up_user_store *self, apr_pool_t *p, const up_caller *caller,
+                             const up_patch *patch, const up_tags *match, const up_row **row)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push_account(&params, p, caller, match);
+    push_patch(&params, patch);
+    problem = up_pg_run(users->pool, p, NULL, users->update, params.values, &result);
+    if (!problem)
+        *row = PQntuples(result) ? row_from(p, users->model, result, 0) : NULL;
+    return problem;
+}
+
+static up_problem *pg_announce(up_user_store *self, apr_pool_t *p, const up_caller *caller,
+                               const up_tags *match, const char *asset, int *announced)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push_account(&params, p, caller, match);
+    push(&params, asset);
+    push(&params, users->owner);
+    push(&params, users->lease);
+    problem = up_pg_run(users->pool, p, NULL, users->announce, params.values, &result);
+    if (!problem)
+        *announced = PQntuples(result) > 0;
+    return problem;
+}
+
+static up_problem *pg_swap(up_user_store *self, apr_pool_t *p, const up_caller *caller,
+                           const up_patch *patch, const up_tags *match, const char *asset,
+                           const char *url, up_swap **swap)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push_account(&params, p, caller, match);
+    push(&params, asset);
+    push(&params, url);
+    push(&params, users->owner);
+    push(&params, users->lease);
+    push_patch(&params, patch);
+    *swap = NULL;
+    problem = up_pg_run(users->pool, p, NULL, users->swap, params.values, &result);
+    if (problem || PQntuples(result) == 0)
+        return problem;
+    *swap = apr_pcalloc(p, sizeof(**swap));
+    (*swap)->asset = asset;
+    (*swap)->key = value_at(result, 0);
+    (*swap)->old_url = value_at(result, 1);
+    (*swap)->entries.publish = entry_at(result, 2);
+    (*swap)->entries.destroy = entry_at(result, 3);
+    return NULL;
+}
+
+static up_problem *pg_publish(up_user_store *self, apr_pool_t *p, const up_swap *swap,
+                              int old_destroyed, const up_row **row)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push(&params, swap->key);
+    push(&params, swap->asset);
+    push(&params, old_destroyed && swap->entries.destroy
+                      ? apr_psprintf(p, "%" APR_INT64_T_FMT, swap->entries.destroy)
+                      : NULL);
+    problem = up_pg_run(users->pool, p, NULL, users->publish, params.values, &result);
+    if (!problem)
+        *row = PQntuples(result) ? row_from(p, users->model, result, 0) : NULL;
+    return problem;
+}
+
+static up_problem *pg_withdraw(up_user_store *self, apr_pool_t *p, const char *asset)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+
+    push(&params, asset);
+    return up_pg_run(users->pool, p, NULL, users->withdraw, params.values, &result);
+}
+
+static up_problem *pg_remove(up_user_store *self, apr_pool_t *p, const up_caller *caller,
+                             const up_tags *match, int hard, up_farewell **farewell)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push_account(&params, p, caller, match);
+    push(&params, caller->subject);
+    push(&params, caller->jti);
+    push(&params, apr_psprintf(p, "%" APR_INT64_T_FMT, caller->exp));
+    push(&params, users->owner);
+    push(&params, users->lease);
+    *farewell = NULL;
+    problem = up_pg_run(users->pool, p, hard ? users->lock : NULL,
+                        hard ? users->erase : users->soft_delete, params.values, &result);
+    if (problem || PQntuples(result) == 0)
+        return problem;
+    *farewell = apr_pcalloc(p, sizeof(**farewell));
+    (*farewell)->old_url = value_at(result, 0);
+    (*farewell)->entries.destroy = entry_at(result, 1);
+    (*farewell)->entries.revoke_token = entry_at(result, 2);
+    (*farewell)->entries.revoke_sessions = entry_at(result, 3);
+    return NULL;
+}
+
+static up_problem *pg_settle(up_user_store *self, apr_pool_t *p, const up_entries *done)
+{
+    pg_users *users = (pg_users *)self;
+    const apr_int64_t entries[] = {done->publish, done->destroy, done->revoke_token,
+                                   done->revoke_sessions};
+    parameters params = {.count = 0};
+    const char *text = "{";
+    PGresult *result;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+        if (entries[i])
+            text = apr_psprintf(p, "%s%s%" APR_INT64_T_FMT, text, text[1] ? "," : "", entries[i]);
+    }
+    if (!text[1])
+        return NULL;
+    push(&params, apr_pstrcat(p, text, "}", NULL));
+    return up_pg_run(users->pool, p, NULL, users->settle, params.values, &result);
+}
+
+static int count_pairs(const up_model *model)
+{
+    int i, count = 0;
+
+    for (i = 0; i < model->fields->nelts; i++)
+        count += up_model_field(model, i)->writable ? 2 : 0;
+    return count;
+}
+
+static void prepare_avatar(pg_users *users, apr_pool_t *p, int pairs)
+{
+    const up_model *model = users->model;
+
+    users->announce = up_pg_statement_create(p, "announce an upload in the journal",
+                                             up_pg_sql_announce(p, model), 6);
+    users->swap = up_pg_statement_create(p, "swap the avatar", up_pg_sql_swap(p, model), 7 + pairs);
+    users->publish = up_pg_statement_create(p, "set the avatar", up_pg_sql_publish(p, model), 3);
+    users->withdraw = up_pg_statement_create(p, "strike an upload out of the journal",
+                                             up_pg_sql_withdraw(p, model), 1);
+}
+
+static void prepare_statements(pg_users *users, apr_pool_t *p)
+{
+    const up_model *model = users->model;
+    int pairs = count_pairs(model);
+
+    users->read = up_pg_statement_create(p, "read a user", up_pg_sql_read(p, model),
+                                         UP_PG_ACCOUNT_PARAMETERS);
+    if (pairs)
+        users->update = up_pg_statement_create(p, "update a user", up_pg_sql_update(p, model),
+                                               UP_PG_ACCOUNT_PARAMETERS + pairs);
+    if (model->avatar)
+        prepare_avatar(users, p, pairs);
+    if (model->state.deleted)
+        users->soft_delete = up_pg_statement_create(p, "soft-delete a user",
+                                                    up_pg_sql_soft_delete(p, model), 8);
+    users->lock =
+        up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model), UP_PG_ACCOUNT_PARAMETERS);
+    users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
+    users->settle = up_pg_statement_create(p, "strike entries out of the journal",
+                                           up_pg_sql_settle(p, model), 1);
+}
+
+up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
+                                  const up_pg_settings *settings)
+{
+    pg_users *users = apr_pcalloc(p, sizeof(*users));
+
+    users->port = (up_user_store){pg_read,    pg_update,   pg_announce, pg_swap,
+                                  pg_publish, pg_withdraw, pg_remove,   pg_settle};
+    users->model = model;
+    users->owner = settings->owner;
+    users->lease = apr_itoa(p, settings->lease);
+    users->pool = up_dbd_pool_create(p, &settings->dbd);
+    prepare_statements(users, p);
+    return users->pool ? &users->port : NULL;
+}
