@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/**
+ * mod_userprofile: the profile of the signed-in user, served inside httpd.
+ *
+ * This is the door: the module record, the hooks, and the one place where the
+ * ports of the service are given their adapters.
+ */
+#include "adapters/cloudinary.h"
+#include "adapters/folder.h"
+#include "adapters/pg_users.h"
+#include "adapters/redis_tokens.h"
+#include "httpd/bearer.h"
+#include "httpd/config.h"
+#include "httpd/directives.h"
+#include "httpd/module.h"
+#include "httpd/resource.h"
+#include "httpd/respond.h"
+#include "service/service.h"
+
+#include <ap_mpm.h>
+#include <apr_optional.h>
+#include <apr_strings.h>
+#include <curl/curl.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <jansson.h>
+#include <unistd.h>
+
+/* What an entry in the journal is alone with its request for, beside the waits
+ * that are configured: the time of a slow client's last bytes is not among them. */
+#define LEASE_MARGIN 10
+
+static int check_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
+{
+    (void)log;
+    (void)temp;
+    for (; s; s = s->next) {
+        up_config *config = up_config_of(s);
+        const char *error = config->model ? NULL : up_config_finish(p, config);
+
+        if (error) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, "%s (in server %s)", error,
+                         s->server_hostname ? s->server_hostname : "main");
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
+static apr_status_t end_curl(void *unused)
+{
+    (void)unused;
+    curl_global_cleanup();
+    return APR_SUCCESS;
+}
+
+/* Once in the parent, before there are children and threads. */
+static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
+{
+    (void)log;
+    (void)temp;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "userprofile: libcurl can't be initialised");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    apr_pool_cleanup_register(p, NULL, end_curl, apr_pool_cleanup_null);
+    return OK;
+}
+
+static int worker_threads(void)
+{
+    int threads = 0;
+
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    return threads > 0 ? threads : 1;
+}
+
+/* Names this process among all that have ever been at the journal. */
+static const char *owner_name(apr_pool_t *p, const server_rec *s)
+{
+    char node[APRMAXHOSTLEN + 1] = "localhost";
+
+    (void)s;
+    apr_gethostname(node, sizeof(node), p);
+    return apr_psprintf(p, "%s:%" APR_PID_T_FMT ":%" APR_TIME_T_FMT, node, getpid(),
+                        apr_time_now());
+}
+
+static up_user_store *make_users(apr_pool_t *p, server_rec *s, const up_config *config)
+{
+    const up_timeouts *timeouts = &config->timeouts;
+    up_pg_settings settings = {
+        .dbd = {.server = s,
+                .connections = config->connections,
+                .wait = timeouts->pool,
+                .deadline = timeouts->statement,
+                .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
+                .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)},
+        .owner = owner_name(p, s),
+        .lease = (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement +
+                                                                timeouts->pool)) +
+                 LEASE_MARGIN};
+
+    if (settings.dbd.connections > worker_threads())
+        settings.dbd.connections = worker_threads();
+    if (!settings.dbd.open || !settings.dbd.close) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "userprofile: mod_dbd is not loaded: add LoadModule dbd_module");
+        return NULL;
+    }
+    return up_pg_users_create(p, config->model, &settings);
+}
+
+static up_token_store *make_tokens(apr_pool_t *p, const up_config *config)
+{
+    up_redis_settings settings = *config->redis;
+
+    settings.max_connections = worker_threads();
+    return up_redis_tokens_create(p, &settings);
+}
+
+static up_service *make_service(apr_pool_t *p, server_rec *s, const up_config *config)
+{
+    up_service *service = apr_pcalloc(p, sizeof(*service));
+
+    service->model = config->model;
+    service->unknown_user = config->unknown_user == 404 ? UP_NOT_FOUND : UP_INVALID_CREDENTIALS;
+    service->users = make_users(p, s, config);
+    if (config->redis)
+        service->tokens = make_tokens(p, config);
+    if (config->cloudinary)
+        service->avatars = up_cloudinary_create(p, config->cloudinary);
+    else if (config->folder)
+        service->avatars = up_folder_create(p, config->folder);
+    if (!service->users || (config->redis && !service->tokens) ||
+        (config->model->avatar && !service->avatars))
+        return NULL;
+    return service;
+}
+
+static void child_init(apr_pool_t *p, server_rec *s)
+{
+    json_object_seed(0);
+    for (; s; s = s->next) {
+        up_config *config = up_config_of(s);
+
+        if (!config->model || config->service)
+            continue;
+        config->service = make_service(p, s, config);
+        if (!config->service)
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                         "userprofile: this child can't serve %s: out of memory or locks, or see "
+                         "the line before",
+                         s->server_hostname ? s->server_hostname : "the main server");
+    }
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    static const char *const after_dbd[] = {"mod_dbd.c", NULL};
+
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, after_dbd, NULL, APR_HOOK_MIDDLE);
+    ap_hook_map_to_storage(up_resource_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_note_auth_failure(up_bearer_challenge, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(up_resource_fixups, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_handler(up_resource_handler, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_insert_error_filter(up_respond_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
+    up_respond_register(p);
+}
+
+AP_DECLARE_MODULE(userprofile) = {STANDARD20_MODULE_STUFF, up_location_create, up_location_merge,
+                                  up_config_create,        up_config_merge,    up_directives,
+                                  register_hooks,          0};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/**
+ * The configuration of a server (main or virtual host), as the directives left
+ * it and as the rest of the module uses it.
+ *
+ * Merging: a virtual host has what it says itself, and for all else what the
+ * main server says; each kind of list (fields, keys, …) counts as one thing. A
+ * virtual host that says nothing shares the main server's contract, and with
+ * it its connections. Lifetime: the configuration pool.
+ */
+#ifndef UP_CONFIG_H
+#define UP_CONFIG_H
+
+#include "adapters/cloudinary.h"
+#include "adapters/folder.h"
+#include "adapters/redis_url.h"
+#include "core/model.h"
+#include "core/token.h"
+#include "service/service.h"
+
+#include <httpd.h>
+
+/** What a contract can enable. GET brings HEAD; OPTIONS is always there. */
+typedef enum up_methods {
+    UP_ALLOW_GET = 1,
+    UP_ALLOW_PATCH = 2,
+    UP_ALLOW_PUT = 4,
+    UP_ALLOW_DELETE = 8,
+    UP_ALLOW_AVATAR = 16 /* the resource …/avatar below */
+} up_methods;
+
+/** How long each wait may last; 0 is unset. */
+typedef struct up_timeouts {
+    apr_interval_time_t pool;      /* for a database connection */
+    apr_interval_time_t statement; /* for the database to do what it is asked */
+    apr_interval_time_t tokens;    /* for the token store, connecting included */
+    apr_interval_time_t connect;   /* to the avatar storage */
+    apr_interval_time_t storage;   /* for the avatar storage, in all */
+} up_timeouts;
+
+typedef struct up_config {
+    int said; /* has a directive set anything here? */
+    int used; /* is a <Location> of this server the resource? */
+
+    /* The table: NULL or 0 is unset. */
+    const char *table, *journal, *key, *subject;
+    up_type subject_type;
+    apr_array_header_t *fields;  /* of up_field */
+    apr_array_header_t *related; /* of up_related */
+    up_state_columns state;
+    int state_set;
+
+    /* The tokens. */
+    apr_array_header_t *keys;   /* of up_key */
+    apr_array_header_t *claims; /* of up_claim_rule */
+    int leeway, leeway_set;
+    up_redis_settings *redis;
+    const char *cookie; /* the Set-Cookie that clears the refresh token, or NULL */
+
+    /* The avatars: one of them, or none. */
+    up_cloudinary_settings *cloudinary;
+    up_folder_settings *folder;
+
+    up_methods methods;
+    int unknown_user; /* 401 or 404; 0 is unset */
+    up_timeouts timeouts;
+    int connections; /* to the database in a child; 0 is unset */
+
+    /* Made of the above by up_config_finish(). */
+    up_model *model; /* NULL where this server has no contract */
+    up_token_rules rules;
+
+    /* Made by the door in each child. */
+    up_service *service;
+} up_config;
+
+/** The configuration of a <Location>. */
+typedef struct up_location {
+    const char *path; /* of the <Location> that is the resource; NULL where none is */
+} up_location;
+
+/** For the module record. */
+void *up_config_create(apr_pool_t *p, server_rec *s);
+void *up_config_merge(apr_pool_t *p, void *base, void *add);
+void *up_location_create(apr_pool_t *p, char *path);
+void *up_location_merge(apr_pool_t *p, void *base, void *add);
+
+/**
+ * Fills in defaults and checks what no single directive can: that all that is
+ * needed is there and fits together.
+ * @return NULL, or a sentence that names the directive and what is right.
+ */
+const char *up_config_finish(apr_pool_t *p, up_config *config);
+
+/** The configuration of a server, of a request's server, of a request's location. */
+up_config *up_config_of(server_rec *s);
+const up_location *up_location_of(const request_rec *r);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "httpd/directive_args.h"
+
+#include "core/model.h"
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Postgres cuts longer names silently, and so would take another column. */
+#define NAME_MAX_BYTES 63
+#define FILE_MAX_BYTES 65536
+
+int up_is_printable(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return 0;
+    }
+    return 1;
+}
+
+static const char *check_identifier(cmd_parms *cmd, const char *name, apr_size_t len)
+{
+    if (len == 0 || len > NAME_MAX_BYTES || !up_is_printable(name))
+        return apr_psprintf(cmd->pool, "%s: '%s' is no name: 1 to %d bytes, no control characters",
+                            cmd->cmd->name, name, NAME_MAX_BYTES);
+    return NULL;
+}
+
+const char *up_check_name(cmd_parms *cmd, const char *name)
+{
+    return check_identifier(cmd, name, strlen(name));
+}
+
+const char *up_check_table(cmd_parms *cmd, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    const char *error;
+
+    if (!dot)
+        return up_check_name(cmd, name);
+    if (strchr(dot + 1, '.'))
+        return apr_psprintf(cmd->pool, "%s: '%s' has more than one dot; write schema.table",
+                            cmd->cmd->name, name);
+    error = check_identifier(cmd, name, (apr_size_t)(dot - name));
+    return error ? error : check_identifier(cmd, name, strlen(dot + 1));
+}
+
+const char *up_option(const char *argument, const char *name)
+{
+    apr_size_t len = strlen(name);
+
+    return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
+}
+
+const char *up_parse_int(cmd_parms *cmd, const char *what, const char *text, int min, int max,
+                         int *value)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number < min || number > max)
+        return apr_psprintf(cmd->pool, "%s: %s is a whole number from %d to %d, not '%s'",
+                            cmd->cmd->name, what, min, max, text);
+    *value = (int)number;
+    return NULL;
+}
+
+const char *up_type_names(apr_pool_t *p)
+{
+    const char *names = up_type_name((up_type)0);
+    int i;
+
+    for (i = 1; i < UP_TYPES; i++)
+        names = apr_pstrcat(p, names, i + 1 < UP_TYPES ? ", " : " and ", up_type_name((up_type)i),
+                            NULL);
+    return names;
+}
+
+const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char **data, int *len)
+{
+    const char *path = ap_server_root_relative(cmd->pool, name);
+    char *bytes = apr_palloc(cmd->pool, FILE_MAX_BYTES + 1);
+    apr_size_t size = 0;
+    apr_file_t *file;
+    apr_status_t status = path ? apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY,
+                                               APR_OS_DEFAULT, cmd->temp_pool)
+                               : APR_EBADPATH;
+    char why[120];
+
+    if (status == APR_SUCCESS) {
+        status = apr_file_read_full(file, bytes, FILE_MAX_BYTES + 1, &size);
+        apr_file_close(file);
+        if (status == APR_EOF)
+            status = APR_SUCCESS;
+    }
+    if (status != APR_SUCCESS)
+        return apr_psprintf(cmd->pool, "%s: the file %s can't be read: %s", cmd->cmd->name, name,
+                            apr_strerror(status, why, sizeof(why)));
+    if (size > FILE_MAX_BYTES)
+        return apr_psprintf(cmd->pool, "%s: the file %s has more than %d bytes", cmd->cmd->name,
+                            name, FILE_MAX_BYTES);
+    if (size > 0 && bytes[size - 1] == '\n')
+        size--;
+    if (size > 0 && bytes[size - 1] == '\r')
+        size--;
+    bytes[size] = '\0';
+    *data = (const unsigned char *)bytes;
+    *len = (int)size;
+    return NULL;
+}
+
+const char *up_secret_argument(cmd_parms *cmd, const char *argument, const char **value)
+{
+    const unsigned char *data;
+    const char *error;
+    int len;
+
+    *value = argument;
+    if (*argument != '@')
+        return NULL;
+    error = up_read_file(cmd, argument + 1, &data, &len);
+    *value = (const char *)data;
+    return error;
+}
+
+void up_mask_argument(cmd_parms *cmd, const char *argument, const char *shown)
+{
+    ap_directive_t *directive = (ap_directive_t *)cmd->directive;
+    const char *at;
+
+    if (*argument == '@')
+        return;
+    at = strstr(directive->args, argument);
+    /* Not found as it is where it was written with escapes. */
+    directive->args =
+        at ? apr_pstrcat(cmd->pool,
+                         apr_pstrmemdup(cmd->pool, directive->args,
+                                        (apr_size_t)(at - directive->args)),
+                         shown, at + strlen(argument), NULL)
+           : apr_pstrdup(cmd->pool, shown);
+}

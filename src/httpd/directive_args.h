@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/** What the arguments of several directives have in common. A check returns
+ *  NULL, or a sentence that begins with the directive's name. */
+#ifndef UP_DIRECTIVE_ARGS_H
+#define UP_DIRECTIVE_ARGS_H
+
+#include <httpd.h>
+#include <http_config.h>
+
+/** Is this a column's or field's name: 1 to 63 bytes, none of them a control character? */
+const char *up_check_name(cmd_parms *cmd, const char *name);
+
+/** Is this a table's name, with or without its schema? */
+const char *up_check_table(cmd_parms *cmd, const char *name);
+
+/** The value of an option written name=value, or NULL where it is another. */
+const char *up_option(const char *argument, const char *name);
+
+/** A whole number from min to max. */
+const char *up_parse_int(cmd_parms *cmd, const char *what, const char *text, int min, int max,
+                         int *value);
+
+/** No control characters? */
+int up_is_printable(const char *text);
+
+/** "string, integer, …" for error messages. */
+const char *up_type_names(apr_pool_t *p);
+
+/**
+ * Reads a file of at most 64 KiB, relative to ServerRoot, without the line end
+ * at its end. The bytes are NUL-terminated, in the configuration pool.
+ */
+const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char **data, int *len);
+
+/** An argument that may hold a secret: itself, or, written @file, what is in that file. */
+const char *up_secret_argument(cmd_parms *cmd, const char *argument, const char **value);
+
+/** Has mod_info and the like print what may be shown in the place of an argument
+ *  that holds a secret. */
+void up_mask_argument(cmd_parms *cmd, const char *argument, const char *shown);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/** A picture on its way: in a temporary file without a name, which is gone with
+ *  the request however that ends. */
+#ifndef UP_SPOOL_H
+#define UP_SPOOL_H
+
+#include "core/image.h"
+#include "core/problem.h"
+#include "ports/avatar_storage.h"
+
+#include <apr_pools.h>
+
+typedef struct up_spool {
+    apr_pool_t *pool; /* the request's */
+    apr_file_t *file; /* NULL until the first byte */
+    apr_off_t size;
+    apr_off_t max;
+    char head[UP_IMAGE_HEAD];
+} up_spool;
+
+/** Appends. @return NULL; FILE_TOO_LARGE beyond max; SERVICE_UNAVAILABLE where
+ *  the file can't be written. */
+up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len);
+
+/** What was written, as a picture of the type that it begins like.
+ *  @return NULL, or INVALID_FILE_TYPE. */
+up_problem *up_spool_picture(up_spool *spool, up_picture **picture);
+
+#endif
