@@ -12,10 +12,12 @@
 #include "adapters/redis_tokens.h"
 #include "httpd/bearer.h"
 #include "httpd/config.h"
+#include "httpd/dbd_directives.h"
 #include "httpd/directives.h"
 #include "httpd/module.h"
 #include "httpd/resource.h"
 #include "httpd/respond.h"
+#include "httpd/roles.h"
 #include "service/service.h"
 
 #include <ap_mpm.h>
@@ -34,13 +36,39 @@
  * that are configured: the time of a slow client's last bytes is not among them. */
 #define LEASE_MARGIN 10
 
+static void warn_of_weak_keys(server_rec *s, const up_config *config)
+{
+    int i;
+
+    for (i = 0; i < config->keys->nelts; i++) {
+        const char *weakness = up_key_weakness(&APR_ARRAY_IDX(config->keys, i, up_key));
+
+        if (weakness)
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s,
+                         "userprofile: UserProfileTokenKey number %d: %s", i + 1, weakness);
+    }
+}
+
+/* Virtual hosts that say nothing themselves share what is finished already. */
+static const char *finish(apr_pool_t *p, server_rec *s, up_config *config)
+{
+    const char *error;
+
+    if (config->model)
+        return NULL;
+    error = up_config_finish(p, config);
+    if (error || !config->model)
+        return error;
+    warn_of_weak_keys(s, config);
+    return up_dbd_misfit(p, s, config->connections);
+}
+
 static int check_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
     (void)log;
     (void)temp;
     for (; s; s = s->next) {
-        up_config *config = up_config_of(s);
-        const char *error = config->model ? NULL : up_config_finish(p, config);
+        const char *error = finish(p, s, up_config_of(s));
 
         if (error) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, "%s (in server %s)", error,
@@ -103,9 +131,9 @@ static up_user_store *make_users(apr_pool_t *p, server_rec *s, const up_config *
                 .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
                 .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)},
         .owner = owner_name(p, s),
-        .lease = (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement +
-                                                                timeouts->pool)) +
-                 LEASE_MARGIN};
+        .lease =
+            (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement + timeouts->pool)) +
+            LEASE_MARGIN};
 
     if (settings.dbd.connections > worker_threads())
         settings.dbd.connections = worker_threads();
@@ -174,9 +202,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_fixups(up_resource_fixups, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(up_resource_handler, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_insert_error_filter(up_respond_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
+    ap_register_auth_provider(p, AUTHZ_PROVIDER_GROUP, UP_ROLES_PROVIDER, AUTHZ_PROVIDER_VERSION,
+                              &up_roles_provider, AP_AUTH_INTERNAL_PER_CONF);
     up_respond_register(p);
 }
 
-AP_DECLARE_MODULE(userprofile) = {STANDARD20_MODULE_STUFF, up_location_create, up_location_merge,
-                                  up_config_create,        up_config_merge,    up_directives,
-                                  register_hooks,          0};
+AP_DECLARE_MODULE(userprofile) = {
+    STANDARD20_MODULE_STUFF, up_location_create, up_location_merge, up_config_create,
+    up_config_merge,         up_directives,      register_hooks,    0};

@@ -13,6 +13,21 @@
 #define NAME_MAX_BYTES 63
 #define FILE_MAX_BYTES 65536
 
+up_config *up_said(cmd_parms *cmd)
+{
+    up_config *config = up_config_of(cmd->server);
+
+    config->said = 1;
+    return config;
+}
+
+apr_array_header_t *up_list(cmd_parms *cmd, apr_array_header_t **array, int size)
+{
+    if (!*array)
+        *array = apr_array_make(cmd->pool, 8, size);
+    return *array;
+}
+
 int up_is_printable(const char *text)
 {
     for (; *text; text++) {
@@ -138,10 +153,9 @@ void up_mask_argument(cmd_parms *cmd, const char *argument, const char *shown)
         return;
     at = strstr(directive->args, argument);
     /* Not found as it is where it was written with escapes. */
-    directive->args =
-        at ? apr_pstrcat(cmd->pool,
-                         apr_pstrmemdup(cmd->pool, directive->args,
-                                        (apr_size_t)(at - directive->args)),
-                         shown, at + strlen(argument), NULL)
-           : apr_pstrdup(cmd->pool, shown);
+    directive->args = at ? apr_pstrcat(cmd->pool,
+                                       apr_pstrmemdup(cmd->pool, directive->args,
+                                                      (apr_size_t)(at - directive->args)),
+                                       shown, at + strlen(argument), NULL)
+                         : apr_pstrdup(cmd->pool, shown);
 }

@@ -5,8 +5,16 @@
 #ifndef UP_DIRECTIVE_ARGS_H
 #define UP_DIRECTIVE_ARGS_H
 
+#include "httpd/config.h"
+
 #include <httpd.h>
 #include <http_config.h>
+
+/** The configuration that a directive outside of sections fills. */
+up_config *up_said(cmd_parms *cmd);
+
+/** The array, made on first use, of elements of size bytes. */
+apr_array_header_t *up_list(cmd_parms *cmd, apr_array_header_t **array, int size);
 
 /** Is this a column's or field's name: 1 to 63 bytes, none of them a control character? */
 const char *up_check_name(cmd_parms *cmd, const char *name);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The directives about the resource, its answers, its storage and its limits. */
+#include "httpd/directives.h"
+
+#include "httpd/config.h"
+#include "httpd/directive_args.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *up_set_resource(cmd_parms *cmd, void *locationv, int on)
+{
+    up_location *location = locationv;
+    const ap_directive_t *parent = cmd->directive->parent;
+
+    if (!cmd->path || !parent || strcasecmp(parent->directive, "<Location") != 0 ||
+        *cmd->path != '/')
+        return "UserProfile stands inside of <Location \"/path\">, the path of the resource";
+    location->path = on ? apr_pstrdup(cmd->pool, cmd->path) : NULL;
+    if (on)
+        up_config_of(cmd->server)->used = 1;
+    return NULL;
+}
+
+const char *up_set_methods(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    static const struct {
+        const char *name;
+        up_methods method;
+    } methods[] = {{"GET", UP_ALLOW_GET},
+                   {"PATCH", UP_ALLOW_PATCH},
+                   {"PUT", UP_ALLOW_PUT},
+                   {"DELETE", UP_ALLOW_DELETE},
+                   {"avatar", UP_ALLOW_AVATAR}};
+    up_config *config = up_said(cmd);
+    unsigned int all = 0;
+    int i;
+    size_t j;
+
+    (void)unused;
+    for (i = 0; i < argc; i++) {
+        unsigned int found = 0;
+
+        for (j = 0; j < sizeof(methods) / sizeof(methods[0]); j++) {
+            if (strcmp(argv[i], methods[j].name) == 0)
+                found = methods[j].method;
+        }
+        if (!found)
+            return apr_psprintf(cmd->pool,
+                                "%s: '%s' can't be enabled; there are GET (which brings HEAD), "
+                                "PATCH, PUT, DELETE and avatar",
+                                cmd->cmd->name, argv[i]);
+        all |= found;
+    }
+    config->methods = (up_methods)all;
+    return all ? NULL : apr_psprintf(cmd->pool, "%s takes at least one method", cmd->cmd->name);
+}
+
+const char *up_set_unknown_user(cmd_parms *cmd, void *unused, const char *status)
+{
+    (void)unused;
+    if (strcmp(status, "401") != 0 && strcmp(status, "404") != 0)
+        return apr_psprintf(cmd->pool, "%s is 401 or 404", cmd->cmd->name);
+    up_said(cmd)->unknown_user = status[2] == '1' ? 401 : 404;
+    return NULL;
+}
+
+const char *up_set_timeouts(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    up_timeouts *timeouts = &up_said(cmd)->timeouts;
+    const struct {
+        const char *name;
+        apr_interval_time_t *value;
+    } names[] = {{"pool", &timeouts->pool},
+                 {"statement", &timeouts->statement},
+                 {"tokens", &timeouts->tokens},
+                 {"connect", &timeouts->connect},
+                 {"storage", &timeouts->storage}};
+    int i;
+
+    (void)unused;
+    for (i = 0; i < argc; i++) {
+        apr_interval_time_t *value = NULL;
+        const char *text = NULL;
+        size_t j;
+
+        for (j = 0; j < sizeof(names) / sizeof(names[0]) && !text; j++) {
+            text = up_option(argv[i], names[j].name);
+            value = names[j].value;
+        }
+        if (!text || ap_timeout_parameter_parse(text, value, "s") != APR_SUCCESS ||
+            *value < apr_time_from_msec(1) || *value > apr_time_from_sec(300))
+            return apr_psprintf(cmd->pool,
+                                "%s: '%s' is no timeout; write e.g. statement=3s, with one of "
+                                "pool, statement, tokens, connect, storage, and 1ms to 300s",
+                                cmd->cmd->name, argv[i]);
+    }
+    return argc ? NULL : apr_psprintf(cmd->pool, "%s takes at least one", cmd->cmd->name);
+}
+
+const char *up_set_connections(cmd_parms *cmd, void *unused, const char *number)
+{
+    (void)unused;
+    return up_parse_int(cmd, "connections", number, 1, 1000, &up_said(cmd)->connections);
+}
+
+const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argument)
+{
+    up_config *config = up_said(cmd);
+    const char *url, *error, *display;
+
+    (void)unused;
+    error = up_secret_argument(cmd, argument, &url);
+    if (error)
+        return error;
+    config->cloudinary = NULL;
+    config->folder = NULL;
+    if (strncmp(url, "file:", 5) == 0) {
+        config->folder = apr_pcalloc(cmd->pool, sizeof(*config->folder));
+        error = up_folder_parse(cmd->pool, url, config->folder);
+        display = error ? "" : up_folder_display(cmd->pool, config->folder);
+    } else {
+        config->cloudinary = apr_pcalloc(cmd->pool, sizeof(*config->cloudinary));
+        error = up_cloudinary_parse(cmd->pool, url, config->cloudinary);
+        display = error ? "" : up_cloudinary_display(cmd->pool, config->cloudinary);
+    }
+    if (error)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);
+    up_mask_argument(cmd, argument, display);
+    return NULL;
+}
+
+const char *up_set_unknown_fields(cmd_parms *cmd, void *unused, const char *what)
+{
+    (void)unused;
+    if (strcasecmp(what, "ignore") != 0 && strcasecmp(what, "refuse") != 0)
+        return apr_psprintf(cmd->pool, "%s is ignore or refuse", cmd->cmd->name);
+    up_said(cmd)->unknown_fields =
+        strcasecmp(what, "refuse") == 0 ? UP_UNKNOWN_REFUSED : UP_UNKNOWN_IGNORED;
+    return NULL;
+}
+
+const char *up_set_errors(cmd_parms *cmd, void *unused, const char *format, const char *base)
+{
+    up_config *config = up_said(cmd);
+
+    (void)unused;
+    if (strcasecmp(format, "json") == 0 && !base) {
+        config->errors = UP_ERRORS_JSON;
+    } else if (strcasecmp(format, "problem") == 0) {
+        config->errors = UP_ERRORS_PROBLEM;
+        config->problem_base = base ? base : UP_PROBLEM_BASE;
+    } else {
+        return apr_psprintf(
+            cmd->pool,
+            "%s is json, or problem and the URI that types begin with (default " UP_PROBLEM_BASE
+            ")",
+            cmd->cmd->name);
+    }
+    return base && (!up_is_printable(base) || strpbrk(base, " <>\""))
+               ? apr_psprintf(cmd->pool, "%s: '%s' is no URI", cmd->cmd->name, base)
+               : NULL;
+}
+
+/* A member of the envelope as JSON: what is no number or truth value is a string. */
+static const char *envelope_member(cmd_parms *cmd, const char *argument, const char *equals)
+{
+    json_t *name = json_stringn(argument, (size_t)(equals - argument));
+    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    char *name_text = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL, *value_text;
+    const char *member = NULL;
+
+    if (!json_is_number(value) && !json_is_boolean(value)) {
+        json_decref(value);
+        value = json_string(equals + 1);
+    }
+    value_text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    if (name_text && value_text)
+        member = apr_pstrcat(cmd->pool, name_text, ":", value_text, NULL);
+    free(name_text);
+    free(value_text);
+    json_decref(name);
+    json_decref(value);
+    return member;
+}
+
+/* Makes the text before the profile and the text after it. */
+const char *up_set_envelope(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    up_envelope *envelope = apr_pcalloc(cmd->pool, sizeof(*envelope));
+    const char *text = "{";
+    int i;
+
+    (void)unused;
+    for (i = 0; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        const char *member =
+            envelope_member(cmd, argv[i], equals ? equals : argv[i] + strlen(argv[i]));
+
+        if (!equals && !envelope->head) {
+            envelope->head = apr_psprintf(cmd->pool, "%s%s\"%s\":", text, i ? "," : "",
+                                          ap_escape_quotes(cmd->pool, argv[i]));
+            text = "";
+        } else if (!equals || !member || equals == argv[i]) {
+            return apr_psprintf(cmd->pool,
+                                "%s: '%s' is no member; write NAME=VALUE, and once NAME alone for "
+                                "the one that holds the profile",
+                                cmd->cmd->name, argv[i]);
+        } else {
+            text = apr_pstrcat(cmd->pool, text, i ? "," : "", member, NULL);
+        }
+    }
+    if (!envelope->head)
+        return apr_psprintf(cmd->pool,
+                            "%s: name the member that holds the profile, e.g. %s status=success "
+                            "message=OK data",
+                            cmd->cmd->name, cmd->cmd->name);
+    envelope->tail = apr_pstrcat(cmd->pool, text, "}", NULL);
+    up_said(cmd)->envelope = envelope;
+    return NULL;
+}

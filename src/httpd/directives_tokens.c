@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The directives about tokens and sessions. */
+#include "httpd/directives.h"
+
+#include "httpd/config.h"
+#include "httpd/directive_args.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, const char *file,
+                             const char *option)
+{
+    up_key *key = apr_array_push(up_list(cmd, &up_said(cmd)->keys, sizeof(up_key)));
+    const char *error;
+
+    (void)unused;
+    *key = (up_key){.kid = option ? up_option(option, "kid") : NULL};
+    if (up_alg_find(alg, &key->alg))
+        return apr_psprintf(
+            cmd->pool,
+            "%s: '%s' is no algorithm; there are HS256, HS384, HS512, RS256, RS384, "
+            "RS512, ES256, ES384 and ES512",
+            cmd->cmd->name, alg);
+    if (option && (!key->kid || !*key->kid))
+        return apr_psprintf(cmd->pool, "%s: '%s' is no option; there is kid=ID", cmd->cmd->name,
+                            option);
+    error = up_read_file(cmd, file, &key->data, &key->len);
+    if (error)
+        return error;
+    error = up_key_check(key);
+    return error ? apr_psprintf(cmd->pool, "%s %s %s: %s", cmd->cmd->name, alg, file, error) : NULL;
+}
+
+const char *up_add_token_claim(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    up_claim_rule *rule;
+    int i;
+
+    (void)unused;
+    if (argc < 1 || !*argv[0])
+        return apr_psprintf(cmd->pool, "%s takes a claim's name, then the values that are right",
+                            cmd->cmd->name);
+    if (strcmp(argv[0], "exp") == 0 || strcmp(argv[0], "nbf") == 0 || strcmp(argv[0], "sub") == 0)
+        return apr_psprintf(cmd->pool, "%s: %s is always checked", cmd->cmd->name, argv[0]);
+    rule = apr_array_push(up_list(cmd, &up_said(cmd)->claims, sizeof(up_claim_rule)));
+    *rule = (up_claim_rule){.name = argv[0]};
+    if (argc > 1)
+        rule->values = apr_array_make(cmd->pool, argc - 1, sizeof(const char *));
+    for (i = 1; i < argc; i++)
+        APR_ARRAY_PUSH(rule->values, const char *) = argv[i];
+    return NULL;
+}
+
+const char *up_set_leeway(cmd_parms *cmd, void *unused, const char *seconds)
+{
+    up_config *config = up_said(cmd);
+
+    (void)unused;
+    config->leeway_set = 1;
+    return up_parse_int(cmd, "leeway", seconds, 0, 300, &config->leeway);
+}
+
+const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    up_config *config = up_said(cmd);
+    const char *url, *error, *value;
+    int i;
+
+    (void)unused;
+    if (argc < 1)
+        return apr_psprintf(cmd->pool, "%s takes a URL, e.g. redis://127.0.0.1:6379/0",
+                            cmd->cmd->name);
+    config->redis = apr_pcalloc(cmd->pool, sizeof(*config->redis));
+    for (i = 1; i < argc; i++) {
+        if ((value = up_option(argv[i], "blacklist")))
+            config->redis->blacklist_prefix = value;
+        else if ((value = up_option(argv[i], "sessions")))
+            config->redis->refresh_prefix = value;
+        else
+            return apr_psprintf(cmd->pool,
+                                "%s: '%s' is no option; there are blacklist=PREFIX and "
+                                "sessions=PREFIX",
+                                cmd->cmd->name, argv[i]);
+    }
+    error = up_secret_argument(cmd, argv[0], &url);
+    if (error)
+        return error;
+    error = up_redis_parse(cmd->pool, url, config->redis);
+    if (error)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);
+    up_mask_argument(cmd, argv[0], up_redis_display(cmd->pool, config->redis));
+    return NULL;
+}
+
+const char *up_set_cookie(cmd_parms *cmd, void *unused, const char *name, const char *attributes)
+{
+    (void)unused;
+    if (!*name || strpbrk(name, "()<>@,;:\\\"/[]?={} \t") || !up_is_printable(name))
+        return apr_psprintf(cmd->pool, "%s: '%s' is no name of a cookie", cmd->cmd->name, name);
+    if (attributes && !up_is_printable(attributes))
+        return apr_psprintf(cmd->pool, "%s: the attributes have control characters",
+                            cmd->cmd->name);
+    up_said(cmd)->cookie =
+        apr_pstrcat(cmd->pool, name, "=; Max-Age=0", attributes ? "; " : "", attributes, NULL);
+    return NULL;
+}
+
+const char *up_set_roles_claim(cmd_parms *cmd, void *unused, const char *name)
+{
+    (void)unused;
+    up_said(cmd)->roles_claim = name;
+    return *name ? NULL : apr_psprintf(cmd->pool, "%s takes the name of a claim", cmd->cmd->name);
+}
+
+const char *up_add_role_alias(cmd_parms *cmd, void *unused, const char *name, const char *role)
+{
+    up_role_alias *alias =
+        apr_array_push(up_list(cmd, &up_said(cmd)->role_aliases, sizeof(up_role_alias)));
+
+    (void)unused;
+    *alias = (up_role_alias){.name = name, .role = role};
+    return *name && *role ? NULL
+                          : apr_psprintf(cmd->pool,
+                                         "%s takes two roles: the one that tokens have, "
+                                         "and the one that it counts as",
+                                         cmd->cmd->name);
+}
