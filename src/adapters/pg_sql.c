@@ -41,8 +41,8 @@ static const char *join(apr_pool_t *p, const apr_array_header_t *parts, const ch
     int i;
 
     for (i = 0; i < parts->nelts; i++)
-        text = apr_pstrcat(p, text, i ? separator : "", APR_ARRAY_IDX(parts, i, const char *),
-                           NULL);
+        text =
+            apr_pstrcat(p, text, i ? separator : "", APR_ARRAY_IDX(parts, i, const char *), NULL);
     return text;
 }
 
@@ -61,12 +61,17 @@ static const char *expression(apr_pool_t *p, const char *alias, const up_field *
 {
     const char *name = apr_pstrcat(p, alias, column(p, field->column), NULL);
 
-    if (field->type == UP_TIMESTAMP)
+    if (field->value)
+        return apr_pstrcat(p, quote(p, field->value, '\''), "::text", NULL);
+    if (field->type == UP_EPOCH_MS)
+        name = apr_pstrcat(p, "to_timestamp(", name, " / 1000.0)", NULL);
+    if (field->type == UP_TIMESTAMP || field->type == UP_EPOCH_MS)
         return apr_pstrcat(p, "to_char(", name,
                            " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", NULL);
     return apr_pstrcat(p, name, "::text", NULL);
 }
 
+/* A row as row_from() in pg_users.c reads it: the fields, and the version after them. */
 static const char *expressions(apr_pool_t *p, const up_model *model, const char *alias)
 {
     apr_array_header_t *parts = strings(p);
@@ -74,6 +79,9 @@ static const char *expressions(apr_pool_t *p, const up_model *model, const char 
 
     for (i = 0; i < model->fields->nelts; i++)
         add(parts, expression(p, alias, up_model_field(model, i)));
+    add(parts, model->state.version
+                   ? apr_pstrcat(p, alias, column(p, model->state.version), "::text", NULL)
+                   : "NULL");
     return join(p, parts, ", ");
 }
 
@@ -83,6 +91,8 @@ static const char *etag(apr_pool_t *p, const up_model *model)
     apr_array_header_t *parts = strings(p);
     int i;
 
+    if (model->state.version)
+        return apr_pstrcat(p, column(p, model->state.version), "::text", NULL);
     for (i = 0; i < model->fields->nelts; i++) {
         const char *text = expression(p, "", up_model_field(model, i));
 
@@ -93,20 +103,32 @@ static const char *etag(apr_pool_t *p, const up_model *model)
                        ", 'UTF8')), 'hex'), 32)", NULL);
 }
 
+/* Which row: the subject's, where the contract's conditions hold. */
 static const char *subject(apr_pool_t *p, const up_model *model)
 {
     const char *cast = model->subject_type == UP_UUID      ? "::uuid"
                        : model->subject_type == UP_INTEGER ? "::bigint"
                                                            : "";
 
-    return apr_pstrcat(p, column(p, model->subject), " = $1", cast, NULL);
+    const char *sql = apr_pstrcat(p, column(p, model->subject), " = $1", cast, NULL);
+    int i;
+
+    for (i = 0; i < model->conditions->nelts; i++) {
+        const up_constant *condition = &APR_ARRAY_IDX(model->conditions, i, up_constant);
+
+        sql = apr_pstrcat(p, sql, " AND ", column(p, condition->column), " = ",
+                          quote(p, condition->value, '\''), NULL);
+    }
+    return sql;
 }
 
 /* Whole seconds, as a token's iat has no others. */
 static const char *token_is_older(apr_pool_t *p, const up_model *model)
 {
-    return apr_pstrcat(p, "($3::bigint IS NULL OR COALESCE(to_timestamp($3::bigint) < "
-                       "date_trunc('second', ", column(p, model->state.since), "), false))", NULL);
+    return apr_pstrcat(p,
+                       "($3::bigint IS NULL OR COALESCE(to_timestamp($3::bigint) < "
+                       "date_trunc('second', ",
+                       column(p, model->state.since), "), false))", NULL);
 }
 
 /* The conditions on which an account may be changed. */
@@ -120,11 +142,10 @@ static const char *where(apr_pool_t *p, const up_model *model)
     if (model->state.active)
         add(parts, apr_pstrcat(p, column(p, model->state.active), " IS TRUE", NULL));
     /* A parameter that is not used would have no type. */
-    add(parts, model->state.since
-                   ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
-                   : "($3::bigint IS NULL OR true)");
-    add(parts, apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model), " = ANY ($2::text[]))",
-                           NULL));
+    add(parts, model->state.since ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
+                                  : "($3::bigint IS NULL OR true)");
+    add(parts,
+        apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model), " = ANY ($2::text[]))", NULL));
     return join(p, parts, " AND ");
 }
 
@@ -132,12 +153,12 @@ const char *up_pg_sql_read(apr_pool_t *p, const up_model *model)
 {
     const up_state_columns *state = &model->state;
 
-    return apr_pstrcat(
-        p, "SELECT ", state->deleted ? column(p, state->deleted) : "NULL", " IS NOT NULL, ",
-        state->active ? column(p, state->active) : "true", " IS NOT TRUE, ",
-        state->since ? token_is_older(p, model) : "$3::bigint IS NULL AND false", ", ",
-        expressions(p, model, ""), " FROM ", table(p, model->table), " WHERE ", subject(p, model),
-        " AND ($2::text[] IS NULL OR true)", NULL);
+    return apr_pstrcat(p, "SELECT ", state->deleted ? column(p, state->deleted) : "NULL",
+                       " IS NOT NULL, ", state->active ? column(p, state->active) : "true",
+                       " IS NOT TRUE, ",
+                       state->since ? token_is_older(p, model) : "$3::bigint IS NULL AND false",
+                       ", ", expressions(p, model, ""), " FROM ", table(p, model->table), " WHERE ",
+                       subject(p, model), " AND ($2::text[] IS NULL OR true)", NULL);
 }
 
 /* "SET" of the writable fields: parameters from number next, in pairs. */
@@ -162,6 +183,9 @@ static void touch(apr_pool_t *p, const up_model *model, apr_array_header_t *part
 {
     if (model->state.updated)
         add(parts, apr_pstrcat(p, column(p, model->state.updated), " = now()", NULL));
+    if (model->state.version)
+        add(parts, apr_pstrcat(p, column(p, model->state.version), " = ",
+                               column(p, model->state.version), " + 1", NULL));
 }
 
 const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
@@ -179,8 +203,9 @@ const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
 static const char *with_me(apr_pool_t *p, const up_model *model, const char *lock)
 {
     return apr_pstrcat(p, "WITH me AS MATERIALIZED (SELECT ", column(p, model->key), " AS k, ",
-                       model->avatar ? column(p, model->avatar->column) : "NULL", "::text AS old FROM ",
-                       table(p, model->table), " WHERE ", where(p, model), lock, ")", NULL);
+                       model->avatar ? column(p, model->avatar->column) : "NULL",
+                       "::text AS old FROM ", table(p, model->table), " WHERE ", where(p, model),
+                       lock, ")", NULL);
 }
 
 const char *up_pg_sql_announce(apr_pool_t *p, const up_model *model)
@@ -202,10 +227,9 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
     /* ON CONFLICT sees an entry that was committed after this statement began,
        as no plain UPDATE would: so the last of two swaps has the entry. */
     return apr_pstrcat(
-        p, with_me(p, model, " FOR NO KEY UPDATE"), ", changed AS (UPDATE ",
-        table(p, model->table), " t SET ", join(p, parts, ", "), " FROM me WHERE t.",
-        column(p, model->key), " = me.k RETURNING me.k::text AS k, me.old), publish AS (INSERT INTO ",
-        journal,
+        p, with_me(p, model, " FOR NO KEY UPDATE"), ", changed AS (UPDATE ", table(p, model->table),
+        " t SET ", join(p, parts, ", "), " FROM me WHERE t.", column(p, model->key),
+        " = me.k RETURNING me.k::text AS k, me.old), publish AS (INSERT INTO ", journal,
         " AS j (effect, user_key, asset, url, owner, lease) SELECT 'publish', k, $4::text, "
         "$5::text, $6::text, now() + make_interval(secs => $7::int) FROM changed "
         "ON CONFLICT (user_key) WHERE effect = 'publish' DO UPDATE SET asset = EXCLUDED.asset, "
@@ -265,11 +289,11 @@ static const char *farewell(apr_pool_t *p, const up_model *model, const char *ol
 
     return apr_pstrcat(
         p, ", token AS (", insert, " (effect, jti, expires, owner, lease) SELECT 'revoke_token', ",
-        "$5::text, to_timestamp($6::bigint), ", lease, " WHERE $5::text IS NOT NULL RETURNING id), ",
-        "sessions AS (", insert, " (effect, subject, owner, lease) SELECT 'revoke_sessions', ",
-        "$4::text, ", lease, " RETURNING id), destroy AS (", insert,
-        " (effect, url, owner, lease) SELECT 'destroy', ", old, ", ", lease, " WHERE ", old,
-        " IS NOT NULL RETURNING id) SELECT ", old,
+        "$5::text, to_timestamp($6::bigint), ", lease,
+        " WHERE $5::text IS NOT NULL RETURNING id), ", "sessions AS (", insert,
+        " (effect, subject, owner, lease) SELECT 'revoke_sessions', ", "$4::text, ", lease,
+        " RETURNING id), destroy AS (", insert, " (effect, url, owner, lease) SELECT 'destroy', ",
+        old, ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ", old,
         ", (SELECT id FROM destroy), (SELECT id FROM token), (SELECT id FROM sessions) FROM gone",
         NULL);
 }

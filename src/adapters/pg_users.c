@@ -40,8 +40,8 @@ static const char *tag_array(apr_pool_t *p, const up_tags *tags)
     for (i = 0; i < tags->list->nelts; i++) {
         const up_tag *tag = &APR_ARRAY_IDX(tags->list, i, up_tag);
 
-        if (tag->weak || strlen(tag->value) != UP_ETAG_LENGTH ||
-            strspn(tag->value, "0123456789abcdef") != UP_ETAG_LENGTH)
+        if (tag->weak || !*tag->value || strlen(tag->value) > UP_ETAG_LENGTH ||
+            tag->value[strspn(tag->value, "0123456789abcdef-")])
             continue;
         text = apr_pstrcat(p, text, text[1] ? "," : "", tag->value, NULL);
     }
@@ -91,6 +91,7 @@ static const up_row *row_from(apr_pool_t *p, const up_model *model, const PGresu
     for (i = 0; i < model->fields->nelts; i++)
         values[i] = value_at(result, column + i);
     row->values = values;
+    row->version = value_at(result, column + i);
     return row;
 }
 

@@ -7,10 +7,11 @@ static const struct {
     const char *name;
     int writable;
 } types[UP_TYPES] = {
-    [UP_STRING] = {"string", 1},       [UP_INTEGER] = {"integer", 1},
-    [UP_BOOLEAN] = {"boolean", 1},     [UP_TIMESTAMP] = {"timestamp", 0},
-    [UP_UUID] = {"uuid", 0},           [UP_URL] = {"url", 0},
-    [UP_EMAIL] = {"email", 0},         [UP_LANGUAGE] = {"language", 1},
+    [UP_STRING] = {"string", 1},     [UP_INTEGER] = {"integer", 1},
+    [UP_BOOLEAN] = {"boolean", 1},   [UP_TIMESTAMP] = {"timestamp", 0},
+    [UP_EPOCH_MS] = {"epoch-ms", 0}, [UP_UUID] = {"uuid", 1},
+    [UP_URL] = {"url", 1},           [UP_EMAIL] = {"email", 1},
+    [UP_JSON] = {"json", 1},         [UP_LANGUAGE] = {"language", 1},
     [UP_AVATAR] = {"avatar", 0},
 };
 
@@ -76,6 +77,30 @@ static int is_integer(const char *text)
     return len < 19 || strcmp(digits, limit) <= 0;
 }
 
+/* RFC 3986, as far as a browser needs it: http or https, a host, no blanks. */
+static int is_url(const char *text)
+{
+    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
+                       : strncmp(text, "http://", 7) == 0 ? text + 7
+                                                          : NULL;
+
+    return host && *host && !strchr("/?#:@", *host) && !strpbrk(host, " \t\"<>\\^`{|}");
+}
+
+/* RFC 5321's Mailbox without quoted strings and address literals; whether it
+ * exists only a message can tell. */
+static int is_email(const char *text)
+{
+    const char *at = strchr(text, '@');
+    const char *domain = at ? at + 1 : "";
+    size_t len = strlen(domain);
+
+    return at && at > text && at - text <= 64 && len > 0 && len <= 255 &&
+           !strpbrk(text, " \t\"(),:;<>[]\\") && !strchr(domain, '@') && !strstr(text, "..") &&
+           *text != '.' && at[-1] != '.' && *domain != '.' && *domain != '-' &&
+           domain[len - 1] != '.' && domain[len - 1] != '-';
+}
+
 int up_type_holds(up_type type, const char *text)
 {
     switch (type) {
@@ -83,6 +108,12 @@ int up_type_holds(up_type type, const char *text)
         return is_uuid(text);
     case UP_INTEGER:
         return is_integer(text);
+    case UP_BOOLEAN:
+        return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
+    case UP_URL:
+        return is_url(text);
+    case UP_EMAIL:
+        return is_email(text);
     default:
         return 1;
     }

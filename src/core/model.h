@@ -22,9 +22,11 @@ typedef enum up_type {
     UP_INTEGER,   /* a whole number of 64 bits */
     UP_BOOLEAN,   /* true or false */
     UP_TIMESTAMP, /* RFC 3339 in UTC; read only */
-    UP_UUID,      /* RFC 4122 text form; read only */
-    UP_URL,       /* text; read only */
-    UP_EMAIL,     /* text; read only */
+    UP_EPOCH_MS,  /* a number of milliseconds since 1970, shown as a timestamp; read only */
+    UP_UUID,      /* RFC 4122 text form */
+    UP_URL,       /* an absolute http or https URL */
+    UP_EMAIL,     /* an addr-spec without quotes and comments */
+    UP_JSON,      /* a JSON object, in a column of type json or jsonb */
     UP_LANGUAGE,  /* BCP 47 tag, valid per RFC 5646 section 2.2.9 */
     UP_AVATAR,    /* URL of the avatar; set by uploads only */
     UP_TYPES      /* how many there are */
@@ -33,11 +35,12 @@ typedef enum up_type {
 typedef struct up_field {
     const char *name;   /* the member's name in JSON */
     const char *column; /* the column's name in the table, unquoted */
+    const char *value;  /* a constant in the place of a column, or NULL */
     up_type type;
     int writable; /* may a client change it? */
     int nullable; /* may a client set it to null? */
-    int min;      /* UP_STRING: least code points after trimming */
-    int max;      /* UP_STRING: most code points, 1 to 65536 */
+    int min;      /* of text: least code points after trimming */
+    int max;      /* of text: most code points, of JSON: most bytes; 1 to 65536 */
 } up_field;
 
 /** What becomes of the rows of a related table when a user is erased. */
@@ -59,6 +62,7 @@ typedef struct up_state_columns {
     const char *active;  /* boolean; false means deactivated */
     const char *updated; /* timestamp; set by each update and soft deletion */
     const char *since;   /* timestamp; a token issued before it is refused */
+    const char *version; /* whole number; counted up by each write, and the entity tag */
 } up_state_columns;
 
 typedef struct up_model {
@@ -70,7 +74,9 @@ typedef struct up_model {
     apr_array_header_t *fields; /* of up_field, in the order of the answer */
     const up_field *avatar;     /* the one of type UP_AVATAR, or NULL */
     up_state_columns state;
-    apr_array_header_t *related; /* of up_related */
+    apr_array_header_t *conditions; /* of up_constant: a row is a user only where these hold */
+    apr_array_header_t *related;    /* of up_related */
+    int refuse_unknown; /* is a member that can't be written an error? else it is ignored */
 } up_model;
 
 /** The field number i (0 ≤ i < fields->nelts). */
@@ -92,9 +98,9 @@ int up_type_find(const char *name, up_type *type);
 int up_type_is_writable(up_type type);
 
 /**
- * Can this text be a value of a column of this type, so that the database can
- * be asked for it? (A uuid in RFC 4122's form, a whole number of 64 bits; any
- * text for the other types.)
+ * Is this text a value of this type? (A uuid in RFC 4122's form, a whole number
+ * of 64 bits, true or false, an absolute http or https URL, an email's
+ * addr-spec; any text for the other types.)
  */
 int up_type_holds(up_type type, const char *text);
 

@@ -67,24 +67,64 @@ static void set_language(up_patch *patch, int i, const char *text)
     set(patch, i, apr_pstrdup(patch->pool, tag));
 }
 
-static void set_integer(up_patch *patch, int i, const char *text)
+/* What a value of each type is; text and languages have their own sentences. */
+static const char *const descriptions[UP_TYPES] = {
+    [UP_INTEGER] = "This must be a whole number of at most 64 bits.",
+    [UP_BOOLEAN] = "This must be true or false.",
+    [UP_UUID] = "This must be a UUID, such as '550e8400-e29b-41d4-a716-446655440000'.",
+    [UP_URL] = "This must be an absolute http or https URL.",
+    [UP_EMAIL] = "This must be an email address.",
+    [UP_JSON] = "This must be a JSON object.",
+};
+
+static const char *description(up_type type)
 {
-    if (!up_type_holds(UP_INTEGER, text)) {
-        invalid(patch, up_model_field(patch->model, i), UP_VALIDATION_ERROR,
-                "This must be a whole number of at most 64 bits.");
-        return;
-    }
-    set(patch, i, text);
+    return descriptions[type] ? descriptions[type] : "This must be a string.";
 }
 
-static void set_boolean(up_patch *patch, int i, const char *text)
+/* For the database an object is text; a U+0000 in it is none. */
+static void set_object(up_patch *patch, int i, const json_t *object)
 {
-    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
-        invalid(patch, up_model_field(patch->model, i), UP_VALIDATION_ERROR,
-                "This must be true or false.");
-        return;
-    }
-    set(patch, i, text);
+    const up_field *field = up_model_field(patch->model, i);
+    size_t size = json_dumpb(object, NULL, 0, JSON_COMPACT);
+    char *text = apr_palloc(patch->pool, size + 1);
+
+    json_dumpb(object, text, size, JSON_COMPACT);
+    text[size] = '\0';
+    if (size > (size_t)field->max)
+        invalid(patch, field, UP_VALIDATION_ERROR,
+                apr_psprintf(patch->pool, "This object must have at most %d bytes.", field->max));
+    else if (strstr(text, "\\u0000"))
+        invalid(patch, field, UP_VALIDATION_ERROR, "This object must not contain U+0000.");
+    else
+        set(patch, i, text);
+}
+
+static void parse_object(up_patch *patch, int i, const char *text)
+{
+    json_t *object;
+
+    if (up_json_object(&object, text, strlen(text), JSON_ALLOW_NUL, patch->pool))
+        invalid(patch, up_model_field(patch->model, i), UP_VALIDATION_ERROR, description(UP_JSON));
+    else
+        set_object(patch, i, object);
+}
+
+/* A text that is neither empty nor too long for what follows. */
+static void set_value(up_patch *patch, int i, const char *text, apr_size_t points)
+{
+    const up_field *field = up_model_field(patch->model, i);
+
+    if (field->type == UP_LANGUAGE)
+        set_language(patch, i, text);
+    else if (field->type == UP_JSON)
+        parse_object(patch, i, text);
+    else if (!up_type_holds(field->type, text))
+        invalid(patch, field, UP_VALIDATION_ERROR, description(field->type));
+    else if (field->type == UP_INTEGER || field->type == UP_BOOLEAN)
+        set(patch, i, text);
+    else
+        set_string(patch, i, text, points);
 }
 
 /* What is empty after trimming is null, for every type. */
@@ -110,37 +150,48 @@ static void set_text(up_patch *patch, int i, const char *value, apr_size_t len)
     }
     if (points == 0)
         set(patch, i, NULL);
-    else if (field->type == UP_LANGUAGE)
-        set_language(patch, i, text);
-    else if (field->type == UP_INTEGER)
-        set_integer(patch, i, text);
-    else if (field->type == UP_BOOLEAN)
-        set_boolean(patch, i, text);
     else
-        set_string(patch, i, text, points);
+        set_value(patch, i, text, points);
 }
 
+/* Numbers and truth values come as such; all others but objects as strings. */
 static void set_json(up_patch *patch, int i, const json_t *value)
 {
     const up_field *field = up_model_field(patch->model, i);
+    const int text =
+        field->type != UP_INTEGER && field->type != UP_BOOLEAN && field->type != UP_JSON;
 
     if (json_is_null(value))
         set(patch, i, NULL);
-    else if (json_is_string(value) && field->type != UP_INTEGER && field->type != UP_BOOLEAN)
+    else if (json_is_string(value) && text)
         set_text(patch, i, json_string_value(value), json_string_length(value));
     else if (json_is_integer(value) && field->type == UP_INTEGER)
-        set(patch, i, apr_psprintf(patch->pool, "%" JSON_INTEGER_FORMAT,
-                                   json_integer_value(value)));
+        set(patch, i,
+            apr_psprintf(patch->pool, "%" JSON_INTEGER_FORMAT, json_integer_value(value)));
     else if (json_is_boolean(value) && field->type == UP_BOOLEAN)
         set(patch, i, json_is_true(value) ? "true" : "false");
-    else if (field->type == UP_LANGUAGE)
-        invalid(patch, field, UP_INVALID_LANGUAGE_CODE, "This must be a string.");
+    else if (json_is_object(value) && field->type == UP_JSON)
+        set_object(patch, i, value);
     else
-        invalid(patch, field, UP_VALIDATION_ERROR,
-                apr_psprintf(patch->pool, "This must be a JSON %s.",
-                             field->type == UP_INTEGER   ? "integer"
-                             : field->type == UP_BOOLEAN ? "boolean"
-                                                         : "string"));
+        invalid(patch, field,
+                field->type == UP_LANGUAGE ? UP_INVALID_LANGUAGE_CODE : UP_VALIDATION_ERROR,
+                description(field->type));
+}
+
+/* A name that the client made up is told back, but not at any length. */
+#define NAME_SHOWN 64
+
+static void refuse_name(up_patch *patch, int i, const char *name)
+{
+    apr_size_t len = strlen(name), shown = len < NAME_SHOWN ? len : NAME_SHOWN;
+
+    if (!patch->model->refuse_unknown)
+        return;
+    while (shown < len && (name[shown] & 0xc0) == 0x80)
+        shown--;
+    up_problem_detail(&patch->problem, patch->pool, apr_pstrmemdup(patch->pool, name, shown),
+                      UP_VALIDATION_ERROR,
+                      i < 0 ? "There is no such field." : "This field can't be changed.");
 }
 
 up_problem *up_patch_json(up_patch *patch, const char *body, apr_size_t len)
@@ -151,15 +202,17 @@ up_problem *up_patch_json(up_patch *patch, const char *body, apr_size_t len)
     /* A NUL in a value is an invalid value, not a malformed body. */
     wrong = up_json_object(&object, body, len, JSON_ALLOW_NUL, patch->pool);
     if (wrong)
-        return up_problem_make(patch->pool, UP_MALFORMED_JSON,
-                               apr_pstrcat(patch->pool, "The body must be a single JSON object. ",
-                                           wrong, NULL));
+        return up_problem_make(
+            patch->pool, UP_MALFORMED_JSON,
+            apr_pstrcat(patch->pool, "The body must be a single JSON object. ", wrong, NULL));
     json_object_foreach(object, name, value)
     {
         int i = up_model_find(patch->model, name, strlen(name));
 
         if (i >= 0 && up_model_field(patch->model, i)->writable)
             set_json(patch, i, value);
+        else
+            refuse_name(patch, i, name);
     }
     return NULL;
 }
@@ -168,15 +221,19 @@ up_problem *up_patch_text(up_patch *patch, const char *name, const char *value, 
 {
     int i = up_model_find(patch->model, name, strlen(name));
 
-    if (i < 0)
+    if (i < 0) {
+        refuse_name(patch, i, name);
         return NULL;
+    }
     if (patch->seen[i])
-        return up_problem_make(
-            patch->pool, UP_MALFORMED_MULTIPART,
-            apr_pstrcat(patch->pool, "The field '", up_model_field(patch->model, i)->name,
-                        "' comes twice.", NULL));
+        return up_problem_make(patch->pool, UP_MALFORMED_MULTIPART,
+                               apr_pstrcat(patch->pool, "The field '",
+                                           up_model_field(patch->model, i)->name, "' comes twice.",
+                                           NULL));
     patch->seen[i] = 1;
     if (up_model_field(patch->model, i)->writable)
         set_text(patch, i, value, len);
+    else
+        refuse_name(patch, i, name);
     return NULL;
 }

@@ -6,51 +6,65 @@
 
 typedef struct code_entry {
     const char *name;
+    const char *title;
     int status;
     const char *message;
 } code_entry;
 
 static const code_entry codes[UP_CODES] = {
-    [UP_MISSING_TOKEN] = {"MISSING_TOKEN", 401,
+    [UP_MISSING_TOKEN] = {"MISSING_TOKEN", "Token missing", 401,
                           "Send an access token as 'Authorization: Bearer <token>'."},
-    [UP_INVALID_CREDENTIALS] = {"INVALID_CREDENTIALS", 401,
+    [UP_INVALID_CREDENTIALS] = {"INVALID_CREDENTIALS", "Token not valid", 401,
                                 "The access token is not valid; sign in again."},
-    [UP_TOKEN_REVOKED] = {"TOKEN_REVOKED", 401,
+    [UP_TOKEN_REVOKED] = {"TOKEN_REVOKED", "Token revoked", 401,
                           "The access token has been revoked; sign in again."},
-    [UP_ACCOUNT_DELETED] = {"ACCOUNT_DELETED", 403, "This account has been deleted."},
-    [UP_ACCOUNT_DEACTIVATED] = {"ACCOUNT_DEACTIVATED", 403, "This account is deactivated."},
-    [UP_INSUFFICIENT_ROLE] = {"INSUFFICIENT_ROLE", 403,
+    [UP_ACCOUNT_DELETED] = {"ACCOUNT_DELETED", "Account deleted", 403,
+                            "This account has been deleted."},
+    [UP_ACCOUNT_DEACTIVATED] = {"ACCOUNT_DEACTIVATED", "Account deactivated", 403,
+                                "This account is deactivated."},
+    [UP_INSUFFICIENT_ROLE] = {"INSUFFICIENT_ROLE", "Role insufficient", 403,
                               "None of the roles in the access token is allowed to do this."},
-    [UP_MALFORMED_JSON] = {"MALFORMED_JSON", 400, "The body must be a single JSON object."},
-    [UP_MALFORMED_MULTIPART] = {"MALFORMED_MULTIPART", 400,
+    [UP_MALFORMED_JSON] = {"MALFORMED_JSON", "JSON malformed", 400,
+                           "The body must be a single JSON object."},
+    [UP_MALFORMED_MULTIPART] = {"MALFORMED_MULTIPART", "Multipart malformed", 400,
                                 "The body is not well-formed multipart/form-data."},
-    [UP_VALIDATION_ERROR] = {"VALIDATION_ERROR", 400, "Some values are not valid; see details."},
-    [UP_INVALID_LANGUAGE_CODE] = {"INVALID_LANGUAGE_CODE", 400,
-                                  "A language must be a valid BCP 47 tag; see details."},
-    [UP_INVALID_FILE_TYPE] = {"INVALID_FILE_TYPE", 400,
+    [UP_VALIDATION_ERROR] = {"VALIDATION_ERROR", "Data not valid", 400,
+                             "Some values are not valid."},
+    [UP_INVALID_LANGUAGE_CODE] = {"INVALID_LANGUAGE_CODE", "Language not valid", 400,
+                                  "A language must be a valid BCP 47 tag."},
+    [UP_INVALID_FILE_TYPE] = {"INVALID_FILE_TYPE", "File type not allowed", 400,
                               "The avatar must be a JPEG, PNG or WebP image."},
-    [UP_NOT_FOUND] = {"NOT_FOUND", 404, "There is no such resource."},
-    [UP_METHOD_NOT_ALLOWED] = {"METHOD_NOT_ALLOWED", 405,
+    [UP_NOT_FOUND] = {"NOT_FOUND", "Not found", 404, "There is no such resource."},
+    [UP_METHOD_NOT_ALLOWED] = {"METHOD_NOT_ALLOWED", "Method not allowed", 405,
                                "This method is not allowed here; see Allow."},
-    [UP_PRECONDITION_FAILED] = {"PRECONDITION_FAILED", 412,
+    [UP_PRECONDITION_FAILED] = {"PRECONDITION_FAILED", "Precondition failed", 412,
                                 "The profile has changed; read it again and retry with its ETag."},
-    [UP_FILE_TOO_LARGE] = {"FILE_TOO_LARGE", 413, "The avatar may have at most 5 MB."},
-    [UP_BODY_TOO_LARGE] = {"BODY_TOO_LARGE", 413, "The body may have at most 64 KiB."},
-    [UP_UNSUPPORTED_MEDIA_TYPE] = {"UNSUPPORTED_MEDIA_TYPE", 415,
+    [UP_FILE_TOO_LARGE] = {"FILE_TOO_LARGE", "File too large", 413,
+                           "The avatar may have at most 5 MB."},
+    [UP_BODY_TOO_LARGE] = {"BODY_TOO_LARGE", "Body too large", 413,
+                           "The body may have at most 64 KiB."},
+    [UP_UNSUPPORTED_MEDIA_TYPE] = {"UNSUPPORTED_MEDIA_TYPE", "Media type not supported", 415,
                                    "This media type is not supported here."},
-    [UP_STORAGE_UPLOAD_ERROR] = {"STORAGE_UPLOAD_ERROR", 502,
+    [UP_STORAGE_UPLOAD_ERROR] = {"STORAGE_UPLOAD_ERROR", "Storage failed", 502,
                                  "The avatar could not be stored; the profile is unchanged."},
-    [UP_SERVICE_UNAVAILABLE] = {"SERVICE_UNAVAILABLE", 503,
+    [UP_SERVICE_UNAVAILABLE] = {"SERVICE_UNAVAILABLE", "Service unavailable", 503,
                                 "The service is not available for the moment; try again."},
-    [UP_BAD_REQUEST] = {"BAD_REQUEST", 400, "The request could not be understood."},
-    [UP_FORBIDDEN] = {"FORBIDDEN", 403, "Access is denied."},
-    [UP_REQUEST_TIMEOUT] = {"REQUEST_TIMEOUT", 408, "The request took too long to arrive."},
-    [UP_INTERNAL_ERROR] = {"INTERNAL_ERROR", 500, "Something went wrong on the server."},
+    [UP_BAD_REQUEST] = {"BAD_REQUEST", "Bad request", 400, "The request could not be understood."},
+    [UP_FORBIDDEN] = {"FORBIDDEN", "Forbidden", 403, "Access is denied."},
+    [UP_REQUEST_TIMEOUT] = {"REQUEST_TIMEOUT", "Request timeout", 408,
+                            "The request took too long to arrive."},
+    [UP_INTERNAL_ERROR] = {"INTERNAL_ERROR", "Internal error", 500,
+                           "Something went wrong on the server."},
 };
 
 const char *up_code_name(up_code code)
 {
     return codes[code].name;
+}
+
+const char *up_code_title(up_code code)
+{
+    return codes[code].title;
 }
 
 int up_code_status(up_code code)
@@ -82,6 +96,8 @@ up_code up_code_of_status(int status)
         return UP_BODY_TOO_LARGE;
     case 415:
         return UP_UNSUPPORTED_MEDIA_TYPE;
+    case 422:
+        return UP_VALIDATION_ERROR;
     case 503:
         return UP_SERVICE_UNAVAILABLE;
     default:

@@ -65,7 +65,10 @@ typedef struct up_problem {
 /** The contract's name of a code, e.g. "MALFORMED_JSON". Static. */
 const char *up_code_name(up_code code);
 
-/** The HTTP status that goes with a code, e.g. 400. */
+/** The code in two or three words, the same for every problem that has it. Static. */
+const char *up_code_title(up_code code);
+
+/** The HTTP status that goes with a code in format json, e.g. 400. */
 int up_code_status(up_code code);
 
 /** The sentence that goes with a code where nothing more precise is known. Static. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/problem_body.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <jansson.h>
+#include <string.h>
 
 /* Where there is no memory for more, the code has to do. */
 static const char *dump(apr_pool_t *p, json_t *body, const up_problem *problem)
@@ -27,23 +29,88 @@ static json_t *details_json(const apr_array_header_t *details)
     for (i = 0; details && i < details->nelts; i++) {
         const up_detail *detail = &APR_ARRAY_IDX(details, i, up_detail);
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "field", detail->field, "code",
-                                              up_code_name(detail->code), "message",
-                                              detail->message));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s}", "field", detail->field, "code",
+                                        up_code_name(detail->code), "message", detail->message));
     }
     return list;
 }
 
+static const char *sentence(apr_pool_t *p, const up_problem *problem, const char *log_id)
+{
+    return log_id ? apr_pstrcat(p, problem->message, " (error-log ID ", log_id, ")", NULL)
+                  : problem->message;
+}
+
 const char *up_problem_body_json(apr_pool_t *p, const up_problem *problem, const char *log_id)
 {
-    const char *message =
-        log_id ? apr_pstrcat(p, problem->message, " (error-log ID ", log_id, ")", NULL)
-               : problem->message;
     json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "status", "error", "code",
-                             up_code_name(problem->code), "message", message, "details",
-                             details_json(problem->details));
+                             up_code_name(problem->code), "message", sentence(p, problem, log_id),
+                             "details", details_json(problem->details));
     const char *text = dump(p, body, problem);
 
+    json_decref(body);
+    return text;
+}
+
+/* "MALFORMED_JSON" is "malformed-json" in a URI. */
+static const char *type_uri(apr_pool_t *p, const char *base, up_code code)
+{
+    char *slug = apr_pstrdup(p, up_code_name(code)), *s;
+
+    for (s = slug; *s; s++)
+        *s = *s == '_' ? '-' : apr_tolower(*s);
+    return apr_pstrcat(p, base, slug, NULL);
+}
+
+/* RFC 6901: ~ and / within a name are escaped. */
+static const char *pointer(apr_pool_t *p, const char *name)
+{
+    char *text = apr_palloc(p, 2 * strlen(name) + 3), *to = text;
+
+    *to++ = '#';
+    *to++ = '/';
+    for (; *name; name++) {
+        if (*name == '~' || *name == '/') {
+            *to++ = '~';
+            *to++ = *name == '~' ? '0' : '1';
+        } else {
+            *to++ = *name;
+        }
+    }
+    *to = '\0';
+    return text;
+}
+
+static json_t *errors_json(apr_pool_t *p, const apr_array_header_t *details)
+{
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < details->nelts; i++) {
+        const up_detail *detail = &APR_ARRAY_IDX(details, i, up_detail);
+
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:s}", "pointer",
+                                        pointer(p, detail->field), "field", detail->field, "code",
+                                        up_code_name(detail->code), "detail", detail->message));
+    }
+    return list;
+}
+
+const char *up_problem_body_problem(apr_pool_t *p, const up_problem *problem,
+                                    const up_problem_frame *frame)
+{
+    json_t *body =
+        json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type_uri(p, frame->base, problem->code),
+                  "title", up_code_title(problem->code), "status", frame->status, "detail",
+                  sentence(p, problem, frame->log_id), "instance", frame->instance, "code",
+                  up_code_name(problem->code));
+    const char *text;
+
+    if (body && problem->details)
+        json_object_set_new(body, "errors", errors_json(p, problem->details));
+    text = dump(p, body, problem);
     json_decref(body);
     return text;
 }

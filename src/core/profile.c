@@ -35,7 +35,10 @@ static json_t *member(apr_pool_t *p, const up_field *field, const char *value)
     case UP_INTEGER:
         return json_integer(strtoll(value, NULL, 10));
     case UP_TIMESTAMP:
+    case UP_EPOCH_MS:
         return timestamp(p, value);
+    case UP_JSON:
+        return json_loads(value, JSON_DECODE_ANY, NULL);
     default:
         return json_string(value);
     }
@@ -71,29 +74,36 @@ const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *
     return text;
 }
 
-const char *up_profile_etag(apr_pool_t *p, const up_model *model, const up_row *row)
+/* One column's part of the digest. */
+static int digest_value(EVP_MD_CTX *context, const char *value)
+{
+    char length[24];
+    int digits;
+
+    if (!value)
+        return EVP_DigestUpdate(context, "-", 1);
+    digits = apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT ":", strlen(value));
+    return EVP_DigestUpdate(context, length, (size_t)digits) &&
+           EVP_DigestUpdate(context, value, strlen(value));
+}
+
+static const char *digest(apr_pool_t *p, const up_model *model, const up_row *row)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char sum[EVP_MAX_MD_SIZE];
     int i, good;
 
     if (!context)
         return NULL;
     good = EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (i = 0; good && i < model->fields->nelts; i++) {
-        const char *value = row->values[i];
-
-        if (!value) {
-            good = EVP_DigestUpdate(context, "-", 1);
-        } else {
-            char length[24];
-            int digits = apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT ":", strlen(value));
-
-            good = EVP_DigestUpdate(context, length, (size_t)digits) &&
-                   EVP_DigestUpdate(context, value, strlen(value));
-        }
-    }
-    good = good && EVP_DigestFinal_ex(context, digest, NULL);
+    for (i = 0; good && i < model->fields->nelts; i++)
+        good = digest_value(context, row->values[i]);
+    good = good && EVP_DigestFinal_ex(context, sum, NULL);
     EVP_MD_CTX_free(context);
-    return good ? apr_pescape_hex(p, digest, UP_ETAG_LENGTH / 2, 0) : NULL;
+    return good ? apr_pescape_hex(p, sum, UP_ETAG_LENGTH / 2, 0) : NULL;
+}
+
+const char *up_profile_etag(apr_pool_t *p, const up_model *model, const up_row *row)
+{
+    return row->version ? row->version : digest(p, model, row);
 }

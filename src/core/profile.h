@@ -13,6 +13,7 @@
  *  "2026-03-14T12:00:00.000000Z", booleans "true" or "false". */
 typedef struct up_row {
     const char *const *values;
+    const char *version; /* of the column that takes the tag's place, or NULL */
 } up_row;
 
 /** Characters of an entity tag without its quotes. */
@@ -26,10 +27,10 @@ typedef struct up_row {
 const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row);
 
 /**
- * The row's strong entity tag (RFC 9110 8.8.3) without its quotes: the first
- * 128 bits of SHA-256 over the columns' texts, each as  length ":" text, or
- * "-" for NULL, in hex. The store computes the same in SQL where a write has
- * a precondition.
+ * The row's strong entity tag (RFC 9110 8.8.3) without its quotes: its version,
+ * or else the first 128 bits of SHA-256 over the columns' texts, each as
+ * length ":" text, or "-" for NULL, in hex. The store computes the same in SQL
+ * where a write has a precondition.
  */
 const char *up_profile_etag(apr_pool_t *p, const up_model *model, const up_row *row);
 

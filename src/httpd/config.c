@@ -40,6 +40,7 @@ static void merge_table(up_config *merged, const up_config *base, const up_confi
     MERGE(related);
     merged->state = add->state_set ? add->state : base->state;
     MERGE(state_set);
+    MERGE(conditions);
 }
 
 void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
@@ -60,6 +61,8 @@ void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
     MERGE(claims);
     merged->leeway = add->leeway_set ? add->leeway : base->leeway;
     MERGE(leeway_set);
+    MERGE(roles_claim);
+    MERGE(role_aliases);
     MERGE(redis);
     MERGE(cookie);
     /* A virtual host with a folder has no Cloudinary from the main server. */
@@ -67,6 +70,10 @@ void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
     merged->folder = add->cloudinary || add->folder ? add->folder : base->folder;
     MERGE(methods);
     MERGE(unknown_user);
+    MERGE(unknown_fields);
+    MERGE(errors);
+    MERGE(problem_base);
+    MERGE(envelope);
     MERGE(connections);
     merge_timeouts(&merged->timeouts, &base->timeouts, &add->timeouts);
     return merged;
@@ -103,6 +110,11 @@ static void default_timeouts(up_timeouts *timeouts)
     default_time(&timeouts->storage, 10000);
 }
 
+static apr_array_header_t *or_empty(apr_pool_t *p, apr_array_header_t *array, int size)
+{
+    return array ? array : apr_array_make(p, 1, size);
+}
+
 static up_model *make_model(apr_pool_t *p, const up_config *config)
 {
     up_model *model = apr_pcalloc(p, sizeof(*model));
@@ -115,8 +127,9 @@ static up_model *make_model(apr_pool_t *p, const up_config *config)
     model->subject_type = config->subject_type;
     model->fields = config->fields;
     model->state = config->state;
-    model->related =
-        config->related ? config->related : apr_array_make(p, 1, sizeof(up_related));
+    model->conditions = or_empty(p, config->conditions, sizeof(up_constant));
+    model->related = or_empty(p, config->related, sizeof(up_related));
+    model->refuse_unknown = config->unknown_fields == UP_UNKNOWN_REFUSED;
     for (i = 0; i < model->fields->nelts; i++) {
         if (up_model_field(model, i)->type == UP_AVATAR)
             model->avatar = up_model_field(model, i);
@@ -204,8 +217,10 @@ const char *up_config_finish(apr_pool_t *p, up_config *config)
     if (!config->model->avatar)
         config->methods = (up_methods)(config->methods & ~UP_ALLOW_AVATAR);
     config->rules.keys = config->keys;
-    config->rules.claims =
-        config->claims ? config->claims : apr_array_make(p, 1, sizeof(up_claim_rule));
+    config->rules.claims = or_empty(p, config->claims, sizeof(up_claim_rule));
+    config->role_aliases = or_empty(p, config->role_aliases, sizeof(up_role_alias));
+    if (!config->roles_claim)
+        config->roles_claim = "roles";
     config->rules.leeway = config->leeway;
     finish_adapters(config);
     return misfit(config);

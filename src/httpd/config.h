@@ -30,6 +30,25 @@ typedef enum up_methods {
     UP_ALLOW_AVATAR = 16 /* the resource …/avatar below */
 } up_methods;
 
+/** Format of errors; 0 is unset and means json. */
+typedef enum up_errors { UP_ERRORS_JSON = 1, UP_ERRORS_PROBLEM } up_errors;
+
+/** What problem types begin with where nothing is said. */
+#define UP_PROBLEM_BASE "/docs/problems#"
+
+/** What becomes of members that can't be written; 0 is unset and means ignored. */
+typedef enum up_unknown_fields { UP_UNKNOWN_IGNORED = 1, UP_UNKNOWN_REFUSED } up_unknown_fields;
+
+/** What is put around a profile. */
+typedef struct up_envelope {
+    const char *head, *tail; /* the JSON before and after it */
+} up_envelope;
+
+/** A role that counts as another. */
+typedef struct up_role_alias {
+    const char *name, *role;
+} up_role_alias;
+
 /** How long each wait may last; 0 is unset. */
 typedef struct up_timeouts {
     apr_interval_time_t pool;      /* for a database connection */
@@ -50,11 +69,14 @@ typedef struct up_config {
     apr_array_header_t *related; /* of up_related */
     up_state_columns state;
     int state_set;
+    apr_array_header_t *conditions; /* of up_constant */
 
     /* The tokens. */
     apr_array_header_t *keys;   /* of up_key */
     apr_array_header_t *claims; /* of up_claim_rule */
     int leeway, leeway_set;
+    const char *roles_claim;
+    apr_array_header_t *role_aliases; /* of up_role_alias */
     up_redis_settings *redis;
     const char *cookie; /* the Set-Cookie that clears the refresh token, or NULL */
 
@@ -64,6 +86,10 @@ typedef struct up_config {
 
     up_methods methods;
     int unknown_user; /* 401 or 404; 0 is unset */
+    up_unknown_fields unknown_fields;
+    up_errors errors;
+    const char *problem_base;
+    up_envelope *envelope;
     up_timeouts timeouts;
     int connections; /* to the database in a child; 0 is unset */
 

@@ -24,6 +24,15 @@ static void set_nosniff(apr_table_t *headers)
     apr_table_setn(headers, "X-Content-Type-Options", "nosniff");
 }
 
+/* In format problem what is well-formed but invalid has a status of its own. */
+static int status_of(request_rec *r, up_code code)
+{
+    if ((code == UP_VALIDATION_ERROR || code == UP_INVALID_LANGUAGE_CODE) &&
+        up_config_of(r->server)->errors == UP_ERRORS_PROBLEM)
+        return HTTP_UNPROCESSABLE_ENTITY;
+    return up_code_status(code);
+}
+
 static int send_json(request_rec *r, const char *json)
 {
     apr_size_t len = strlen(json);
@@ -63,6 +72,8 @@ int up_respond_profile(request_rec *r, const up_config *config, const up_row *ro
         r->status = HTTP_NOT_MODIFIED;
         return OK;
     }
+    if (config->envelope)
+        json = apr_pstrcat(r->pool, config->envelope->head, json, config->envelope->tail, NULL);
     return send_json(r, json);
 }
 
@@ -86,7 +97,7 @@ static void close_unread(request_rec *r)
 
 int up_respond_problem(request_rec *r, up_problem *problem)
 {
-    int status = up_code_status(problem->code);
+    int status = status_of(r, problem->code);
 
     up_request_state_of(r)->problem = problem;
     if (status >= 500) {
@@ -94,21 +105,19 @@ int up_respond_problem(request_rec *r, up_problem *problem)
         if (!r->log_id)
             ap_run_generate_log_id(r->connection, r, &r->log_id);
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "userprofile: %s [%s]",
-                      problem->log ? problem->log : problem->message,
-                      r->log_id ? r->log_id : "-");
+                      problem->log ? problem->log : problem->message, r->log_id ? r->log_id : "-");
     } else if (problem->log) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "userprofile: %s", problem->log);
     }
     if (problem->retry_after)
-        apr_table_setn(r->err_headers_out, "Retry-After",
-                       apr_itoa(r->pool, problem->retry_after));
+        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, problem->retry_after));
     close_unread(r);
     return status;
 }
 
 void up_respond_claim_errors(request_rec *r)
 {
-    static const int statuses[] = {400, 401, 403, 404, 405, 408, 412, 413, 415, 500, 502, 503};
+    static const int statuses[] = {400, 401, 403, 404, 405, 408, 412, 413, 415, 422, 500, 502, 503};
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     size_t i;
 
@@ -123,7 +132,7 @@ static up_problem *problem_of(request_rec *r)
 {
     up_request_state *state = up_request_state_of(r);
 
-    if (!state->problem || up_code_status(state->problem->code) != r->status) {
+    if (!state->problem || status_of(r, state->problem->code) != r->status) {
         up_code code = up_code_of_status(r->status);
 
         /* Who has shown a good token is refused for something else. */
@@ -134,19 +143,35 @@ static up_problem *problem_of(request_rec *r)
     return state->problem;
 }
 
+static const char *body_of(request_rec *r)
+{
+    const up_config *config = up_config_of(r->server);
+    const up_problem *problem = problem_of(r);
+    const char *log_id = r->status >= 500 ? r->log_id : NULL;
+    up_problem_frame frame = {.status = r->status,
+                              .base = config->problem_base,
+                              .instance = ap_escape_uri(r->pool, r->uri),
+                              .log_id = log_id};
+
+    if (config->errors != UP_ERRORS_PROBLEM) {
+        ap_set_content_type(r, "application/json");
+        return up_problem_body_json(r->pool, problem, log_id);
+    }
+    ap_set_content_type(r, "application/problem+json");
+    return up_problem_body_problem(r->pool, problem, &frame);
+}
+
 static apr_status_t send_problem(ap_filter_t *f, apr_bucket_brigade *in)
 {
     request_rec *r = f->r;
-    const up_problem *problem = problem_of(r);
-    const char *body = up_problem_body_json(r->pool, problem, r->status >= 500 ? r->log_id : NULL);
+    const char *body = body_of(r);
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, f->c->bucket_alloc);
 
     apr_brigade_cleanup(in);
     set_nosniff(r->err_headers_out);
-    ap_set_content_type(r, "application/json");
     ap_set_content_length(r, (apr_off_t)strlen(body));
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(body, strlen(body), r->pool,
-                                                       f->c->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(
+        bb, apr_bucket_pool_create(body, strlen(body), r->pool, f->c->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(f->c->bucket_alloc));
     return ap_pass_brigade(f->next, bb);
 }
@@ -164,7 +189,10 @@ static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *in)
 
 void up_respond_insert_error_filter(request_rec *r)
 {
-    if (!up_is_resource(r) && !up_request_state_of(r)->problem)
+    const up_problem *problem = up_request_state_of(r)->problem;
+
+    /* Elsewhere only what we have refused is ours to answer. */
+    if (!up_is_resource(r) && (!problem || status_of(r, problem->code) != r->status))
         return;
     close_unread(r);
     ap_add_output_filter_handle(error_filter, NULL, r, r->connection);
@@ -173,6 +201,5 @@ void up_respond_insert_error_filter(request_rec *r)
 void up_respond_register(apr_pool_t *p)
 {
     (void)p;
-    error_filter =
-        ap_register_output_filter(FILTER_NAME, filter, NULL, AP_FTYPE_CONTENT_SET);
+    error_filter = ap_register_output_filter(FILTER_NAME, filter, NULL, AP_FTYPE_CONTENT_SET);
 }

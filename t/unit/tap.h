@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /** The Test Anything Protocol for the unit tests in C: a line for each check,
- *  the plan at the end. A failed check says where and what. */
+ *  the plan at the end. A failed check says where and what, on standard error,
+ *  which prove shows. */
 #ifndef UP_TAP_H
 #define UP_TAP_H
 
@@ -11,8 +12,8 @@
 
 static int tap_run, tap_failed;
 
-__attribute__((format(printf, 4, 5), unused)) static int
-tap_ok(int pass, const char *file, int line, const char *fmt, ...)
+__attribute__((format(printf, 4, 5), unused)) static int tap_ok(int pass, const char *file,
+                                                                int line, const char *fmt, ...)
 {
     va_list args;
 
@@ -23,7 +24,7 @@ tap_ok(int pass, const char *file, int line, const char *fmt, ...)
     printf("\n");
     if (!pass) {
         tap_failed++;
-        printf("# failed at %s:%d\n", file, line);
+        fprintf(stderr, "# failed at %s:%d\n", file, line);
     }
     fflush(stdout);
     return pass;
@@ -36,7 +37,8 @@ __attribute__((unused)) static int tap_is(const char *got, const char *want, con
 
     tap_ok(pass, file, line, "%s", name);
     if (!pass)
-        printf("#      got: %s\n# expected: %s\n", got ? got : "(null)", want ? want : "(null)");
+        fprintf(stderr, "#      got: %s\n# expected: %s\n", got ? got : "(null)",
+                want ? want : "(null)");
     return pass;
 }
 
@@ -49,7 +51,7 @@ __attribute__((unused)) static int tap_is(const char *got, const char *want, con
     do {                                                                                           \
         long long tap_got = (long long)(got), tap_want = (long long)(want);                        \
         if (!tap_ok(tap_got == tap_want, __FILE__, __LINE__, "%s", (name)))                        \
-            printf("#      got: %lld\n# expected: %lld\n", tap_got, tap_want);                     \
+            fprintf(stderr, "#      got: %lld\n# expected: %lld\n", tap_got, tap_want);            \
     } while (0)
 /** return done_testing(); from main() */
 #define done_testing() (printf("1..%d\n", tap_run), tap_failed ? 1 : 0)
