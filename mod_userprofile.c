@@ -86,11 +86,28 @@ static apr_status_t end_curl(void *unused)
     return APR_SUCCESS;
 }
 
+/* One line for each contract: what it is made of, without its secrets. */
+static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
+{
+    const char *tokens = config->redis ? up_redis_display(p, config->redis) : "none";
+    const char *avatars = config->cloudinary ? up_cloudinary_display(p, config->cloudinary)
+                          : config->folder   ? up_folder_display(p, config->folder)
+                                             : "none";
+
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 "userprofile " UP_VERSION ": %s serves table %s, %d fields, errors as %s; tokens: "
+                 "%s; avatars: %s",
+                 s->server_hostname ? s->server_hostname : "the main server", config->table,
+                 config->fields->nelts, config->errors == UP_ERRORS_PROBLEM ? "problem" : "json",
+                 tokens, avatars);
+}
+
 /* Once in the parent, before there are children and threads. */
 static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
+    const up_config *main_config = up_config_of(s);
+
     (void)log;
-    (void)temp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
@@ -98,6 +115,12 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     apr_pool_cleanup_register(p, NULL, end_curl, apr_pool_cleanup_null);
+    if (main_config->model)
+        announce(temp, s, main_config);
+    for (s = s->next; s; s = s->next) {
+        if (up_config_of(s)->model && up_config_of(s) != main_config)
+            announce(temp, s, up_config_of(s));
+    }
     return OK;
 }
 
@@ -172,6 +195,21 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, const up_config *c
     return service;
 }
 
+/* What the first user would find is found before; that the database is away is
+ * told too, and passes. */
+static void check_service(apr_pool_t *p, server_rec *s, const up_service *service)
+{
+    apr_pool_t *scratch;
+    up_problem *problem;
+
+    apr_pool_create(&scratch, p);
+    problem = service->users->check(service->users, scratch);
+    if (problem)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "userprofile: at the start of a child: %s",
+                     problem->log);
+    apr_pool_destroy(scratch);
+}
+
 static void child_init(apr_pool_t *p, server_rec *s)
 {
     json_object_seed(0);
@@ -181,7 +219,9 @@ static void child_init(apr_pool_t *p, server_rec *s)
         if (!config->model || config->service)
             continue;
         config->service = make_service(p, s, config);
-        if (!config->service)
+        if (config->service)
+            check_service(p, s, config->service);
+        else
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                          "userprofile: this child can't serve %s: out of memory or locks, or see "
                          "the line before",

@@ -116,9 +116,10 @@ static up_problem *failed(exchange *ex, const PGresult *result)
         cut(ex->connection);
     return up_problem_logged(
         ex->p, is_passing(state, ex->pg) ? UP_SERVICE_UNAVAILABLE : UP_INTERNAL_ERROR,
-        "the database could not %s: %s (SQLSTATE %s)%s", ex->statement->what,
-        one_line(ex->p, text), *state ? state : "none",
-        is_passing(state, ex->pg) ? "" : "; check the table and columns named in the configuration");
+        "the database could not %s: %s (SQLSTATE %s)%s", ex->statement->what, one_line(ex->p, text),
+        *state ? state : "none",
+        is_passing(state, ex->pg) ? ""
+                                  : "; check the table and columns named in the configuration");
 }
 
 static up_problem *timed_out(exchange *ex)
@@ -205,14 +206,14 @@ static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **erro
     }
 }
 
-static int send_statement(exchange *ex, const up_pg_statement *statement,
-                          const char *const *values)
+/* Without values it is prepared only. */
+static int send_statement(exchange *ex, const up_pg_statement *statement, const char *const *values)
 {
     if (!apr_hash_get(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING) &&
         !PQsendPrepare(ex->pg, statement->name, statement->sql, 0, NULL))
         return 0;
-    return PQsendQueryPrepared(ex->pg, statement->name, statement->parameters, values, NULL, NULL,
-                               0);
+    return !values || PQsendQueryPrepared(ex->pg, statement->name, statement->parameters, values,
+                                          NULL, NULL, 0);
 }
 
 static void remember(exchange *ex, const up_pg_statement *statement)
@@ -287,9 +288,8 @@ static int is_forgotten(const PGresult *error)
     return state && (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0);
 }
 
-static up_problem *run(exchange *ex, const up_pg_statement *first,
-                       const up_pg_statement *statement, const char *const *values,
-                       PGresult **answer, int *forgotten)
+static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_statement *statement,
+                       const char *const *values, PGresult **answer, int *forgotten)
 {
     PGresult *error = NULL;
     up_problem *problem;
@@ -299,7 +299,7 @@ static up_problem *run(exchange *ex, const up_pg_statement *first,
     if (!problem && error)
         problem = failed(ex, error);
     PQclear(error);
-    if (!problem && !*answer)
+    if (!problem && values && !*answer)
         problem = failed(ex, NULL);
     if (problem) {
         PQclear(*answer);
@@ -350,7 +350,14 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *f
             problem = run(&ex, first, statement, values, result, &forgotten);
     }
     up_dbd_release(pool, ex.connection);
-    if (!problem)
+    if (!problem && *result)
         apr_pool_cleanup_register(p, *result, clear_result, apr_pool_cleanup_null);
     return problem;
+}
+
+up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement)
+{
+    PGresult *none;
+
+    return up_pg_run(pool, p, NULL, statement, NULL, &none);
 }

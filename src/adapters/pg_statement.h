@@ -44,4 +44,8 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *f
                       const up_pg_statement *statement, const char *const *values,
                       PGresult **result);
 
+/** Prepares a statement without running it, to see whether the database knows
+ *  all that it names. @return as up_pg_run(). */
+up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement);
+
 #endif

@@ -269,6 +269,22 @@ static up_problem *pg_settle(up_user_store *self, apr_pool_t *p, const up_entrie
     return up_pg_run(users->pool, p, NULL, users->settle, params.values, &result);
 }
 
+static up_problem *pg_check(up_user_store *self, apr_pool_t *p)
+{
+    pg_users *users = (pg_users *)self;
+    const up_pg_statement *const statements[] = {
+        users->read,     users->update, users->announce,    users->swap,  users->publish,
+        users->withdraw, users->lock,   users->soft_delete, users->erase, users->settle};
+    up_problem *problem = NULL;
+    size_t i;
+
+    for (i = 0; i < sizeof(statements) / sizeof(statements[0]) && !problem; i++) {
+        if (statements[i])
+            problem = up_pg_prepare(users->pool, p, statements[i]);
+    }
+    return problem;
+}
+
 static int count_pairs(const up_model *model)
 {
     int i, count = 0;
@@ -290,6 +306,18 @@ static void prepare_avatar(pg_users *users, apr_pool_t *p, int pairs)
                                              up_pg_sql_withdraw(p, model), 1);
 }
 
+static void prepare_deletion(pg_users *users, apr_pool_t *p)
+{
+    const up_model *model = users->model;
+
+    if (model->state.deleted)
+        users->soft_delete =
+            up_pg_statement_create(p, "soft-delete a user", up_pg_sql_soft_delete(p, model), 8);
+    users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
+                                         UP_PG_ACCOUNT_PARAMETERS);
+    users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
+}
+
 static void prepare_statements(pg_users *users, apr_pool_t *p)
 {
     const up_model *model = users->model;
@@ -302,14 +330,11 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
                                                UP_PG_ACCOUNT_PARAMETERS + pairs);
     if (model->avatar)
         prepare_avatar(users, p, pairs);
-    if (model->state.deleted)
-        users->soft_delete = up_pg_statement_create(p, "soft-delete a user",
-                                                    up_pg_sql_soft_delete(p, model), 8);
-    users->lock =
-        up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model), UP_PG_ACCOUNT_PARAMETERS);
-    users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
-    users->settle = up_pg_statement_create(p, "strike entries out of the journal",
-                                           up_pg_sql_settle(p, model), 1);
+    if (model->deletable)
+        prepare_deletion(users, p);
+    if (model->deletable || model->avatar)
+        users->settle = up_pg_statement_create(p, "strike entries out of the journal",
+                                               up_pg_sql_settle(p, model), 1);
 }
 
 up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
@@ -317,8 +342,15 @@ up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
 {
     pg_users *users = apr_pcalloc(p, sizeof(*users));
 
-    users->port = (up_user_store){pg_read,    pg_update,   pg_announce, pg_swap,
-                                  pg_publish, pg_withdraw, pg_remove,   pg_settle};
+    users->port = (up_user_store){.read = pg_read,
+                                  .update = pg_update,
+                                  .announce = pg_announce,
+                                  .swap = pg_swap,
+                                  .publish = pg_publish,
+                                  .withdraw = pg_withdraw,
+                                  .remove = pg_remove,
+                                  .check = pg_check,
+                                  .settle = pg_settle};
     users->model = model;
     users->owner = settings->owner;
     users->lease = apr_itoa(p, settings->lease);

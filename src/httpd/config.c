@@ -129,6 +129,7 @@ static up_model *make_model(apr_pool_t *p, const up_config *config)
     model->state = config->state;
     model->conditions = or_empty(p, config->conditions, sizeof(up_constant));
     model->related = or_empty(p, config->related, sizeof(up_related));
+    model->deletable = (config->methods & UP_ALLOW_DELETE) != 0;
     model->refuse_unknown = config->unknown_fields == UP_UNKNOWN_REFUSED;
     for (i = 0; i < model->fields->nelts; i++) {
         if (up_model_field(model, i)->type == UP_AVATAR)

@@ -100,6 +100,9 @@ struct up_user_store {
     up_problem *(*remove)(up_user_store *self, apr_pool_t *p, const up_caller *caller,
                           const up_tags *match, int hard, up_farewell **farewell);
 
+    /** Has the database all that the contract names? Asked at the start of a child. */
+    up_problem *(*check)(up_user_store *self, apr_pool_t *p);
+
     /** Strikes entries whose effects are done (those that are not 0). */
     up_problem *(*settle)(up_user_store *self, apr_pool_t *p, const up_entries *done);
 };
