@@ -8,7 +8,9 @@
  */
 #include "adapters/cloudinary.h"
 #include "adapters/folder.h"
+#include "adapters/pg_journal.h"
 #include "adapters/pg_users.h"
+#include "adapters/process_owner.h"
 #include "adapters/redis_tokens.h"
 #include "httpd/bearer.h"
 #include "httpd/config.h"
@@ -18,6 +20,7 @@
 #include "httpd/resource.h"
 #include "httpd/respond.h"
 #include "httpd/roles.h"
+#include "httpd/sweeper.h"
 #include "service/service.h"
 
 #include <ap_mpm.h>
@@ -32,8 +35,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
-/* What an entry in the journal is alone with its request for, beside the waits
- * that are configured: the time of a slow client's last bytes is not among them. */
+/* Seconds beside the waits that are configured. */
 #define LEASE_MARGIN 10
 
 static void warn_of_weak_keys(server_rec *s, const up_config *config)
@@ -106,6 +108,7 @@ static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
 static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
     const up_config *main_config = up_config_of(s);
+    const char *error;
 
     (void)log;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
@@ -115,6 +118,11 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     apr_pool_cleanup_register(p, NULL, end_curl, apr_pool_cleanup_null);
+    error = up_sweeper_register(p, s);
+    if (error) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (main_config->model)
         announce(temp, s, main_config);
     for (s = s->next; s; s = s->next) {
@@ -132,40 +140,40 @@ static int worker_threads(void)
     return threads > 0 ? threads : 1;
 }
 
-/* Names this process among all that have ever been at the journal. */
-static const char *owner_name(apr_pool_t *p, const server_rec *s)
+/* What an entry in the journal is alone with its request for: longer than all
+ * that the request can wait for. */
+static int lease_of(const up_timeouts *timeouts)
 {
-    char node[APRMAXHOSTLEN + 1] = "localhost";
-
-    (void)s;
-    apr_gethostname(node, sizeof(node), p);
-    return apr_psprintf(p, "%s:%" APR_PID_T_FMT ":%" APR_TIME_T_FMT, node, getpid(),
-                        apr_time_now());
+    return (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement + timeouts->pool)) +
+           LEASE_MARGIN;
 }
 
-static up_user_store *make_users(apr_pool_t *p, server_rec *s, const up_config *config)
+/* The users' table and the journal, on the same connections. */
+static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_service *service)
 {
-    const up_timeouts *timeouts = &config->timeouts;
-    up_pg_settings settings = {
-        .dbd = {.server = s,
-                .connections = config->connections,
-                .wait = timeouts->pool,
-                .deadline = timeouts->statement,
-                .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
-                .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)},
-        .owner = owner_name(p, s),
-        .lease =
-            (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement + timeouts->pool)) +
-            LEASE_MARGIN};
+    up_dbd_settings dbd = {.server = s,
+                           .connections = config->connections,
+                           .wait = config->timeouts.pool,
+                           .deadline = config->timeouts.statement,
+                           .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
+                           .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)};
+    up_pg_settings settings = {.owner = up_owner_name(p), .lease = lease_of(&config->timeouts)};
+    up_dbd_pool *pool;
 
-    if (settings.dbd.connections > worker_threads())
-        settings.dbd.connections = worker_threads();
-    if (!settings.dbd.open || !settings.dbd.close) {
+    if (dbd.connections > worker_threads())
+        dbd.connections = worker_threads();
+    if (!dbd.open || !dbd.close) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "userprofile: mod_dbd is not loaded: add LoadModule dbd_module");
-        return NULL;
+        return 0;
     }
-    return up_pg_users_create(p, config->model, &settings);
+    pool = up_dbd_pool_create(p, &dbd);
+    if (!pool)
+        return 0;
+    service->users = up_pg_users_create(p, pool, config->model, &settings);
+    if (config->model->avatar || config->model->deletable)
+        config->journal_store = up_pg_journal_create(p, pool, config->model, &settings);
+    return 1;
 }
 
 static up_token_store *make_tokens(apr_pool_t *p, const up_config *config)
@@ -176,21 +184,21 @@ static up_token_store *make_tokens(apr_pool_t *p, const up_config *config)
     return up_redis_tokens_create(p, &settings);
 }
 
-static up_service *make_service(apr_pool_t *p, server_rec *s, const up_config *config)
+static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
 {
     up_service *service = apr_pcalloc(p, sizeof(*service));
 
     service->model = config->model;
     service->unknown_user = config->unknown_user == 404 ? UP_NOT_FOUND : UP_INVALID_CREDENTIALS;
-    service->users = make_users(p, s, config);
+    if (!make_store(p, s, config, service))
+        return NULL;
     if (config->redis)
         service->tokens = make_tokens(p, config);
     if (config->cloudinary)
         service->avatars = up_cloudinary_create(p, config->cloudinary);
     else if (config->folder)
         service->avatars = up_folder_create(p, config->folder);
-    if (!service->users || (config->redis && !service->tokens) ||
-        (config->model->avatar && !service->avatars))
+    if ((config->redis && !service->tokens) || (config->model->avatar && !service->avatars))
         return NULL;
     return service;
 }
@@ -232,10 +240,12 @@ static void child_init(apr_pool_t *p, server_rec *s)
 static void register_hooks(apr_pool_t *p)
 {
     static const char *const after_dbd[] = {"mod_dbd.c", NULL};
+    /* Its thread begins in its own child_init, and finds all made. */
+    static const char *const before_watchdog[] = {"mod_watchdog.c", NULL};
 
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(child_init, after_dbd, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(up_resource_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_note_auth_failure(up_bearer_challenge, NULL, NULL, APR_HOOK_MIDDLE);

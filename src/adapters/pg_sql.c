@@ -1,39 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/pg_sql.h"
 
+#include "adapters/pg_name.h"
+
 #include <apr_strings.h>
 #include <string.h>
-
-static const char *quote(apr_pool_t *p, const char *name, char with)
-{
-    char *quoted = apr_palloc(p, 2 * strlen(name) + 3), *to = quoted;
-
-    *to++ = with;
-    for (; *name; name++) {
-        if (*name == with)
-            *to++ = with;
-        *to++ = *name;
-    }
-    *to++ = with;
-    *to = '\0';
-    return quoted;
-}
-
-static const char *column(apr_pool_t *p, const char *name)
-{
-    return quote(p, name, '"');
-}
-
-/* "schema.name": each half quoted for itself. */
-static const char *table(apr_pool_t *p, const char *name)
-{
-    const char *dot = strchr(name, '.');
-
-    if (!dot)
-        return quote(p, name, '"');
-    return apr_pstrcat(p, quote(p, apr_pstrmemdup(p, name, (apr_size_t)(dot - name)), '"'), ".",
-                       quote(p, dot + 1, '"'), NULL);
-}
 
 static const char *join(apr_pool_t *p, const apr_array_header_t *parts, const char *separator)
 {
@@ -59,10 +30,10 @@ static void add(apr_array_header_t *parts, const char *text)
 /* A field's column as text, the same on every node and in every session. */
 static const char *expression(apr_pool_t *p, const char *alias, const up_field *field)
 {
-    const char *name = apr_pstrcat(p, alias, column(p, field->column), NULL);
+    const char *name = apr_pstrcat(p, alias, up_pg_column(p, field->column), NULL);
 
     if (field->value)
-        return apr_pstrcat(p, quote(p, field->value, '\''), "::text", NULL);
+        return apr_pstrcat(p, up_pg_quote(p, field->value, '\''), "::text", NULL);
     if (field->type == UP_EPOCH_MS)
         name = apr_pstrcat(p, "to_timestamp(", name, " / 1000.0)", NULL);
     if (field->type == UP_TIMESTAMP || field->type == UP_EPOCH_MS)
@@ -80,7 +51,7 @@ static const char *expressions(apr_pool_t *p, const up_model *model, const char 
     for (i = 0; i < model->fields->nelts; i++)
         add(parts, expression(p, alias, up_model_field(model, i)));
     add(parts, model->state.version
-                   ? apr_pstrcat(p, alias, column(p, model->state.version), "::text", NULL)
+                   ? apr_pstrcat(p, alias, up_pg_column(p, model->state.version), "::text", NULL)
                    : "NULL");
     return join(p, parts, ", ");
 }
@@ -92,7 +63,7 @@ static const char *etag(apr_pool_t *p, const up_model *model)
     int i;
 
     if (model->state.version)
-        return apr_pstrcat(p, column(p, model->state.version), "::text", NULL);
+        return apr_pstrcat(p, up_pg_column(p, model->state.version), "::text", NULL);
     for (i = 0; i < model->fields->nelts; i++) {
         const char *text = expression(p, "", up_model_field(model, i));
 
@@ -110,14 +81,14 @@ static const char *subject(apr_pool_t *p, const up_model *model)
                        : model->subject_type == UP_INTEGER ? "::bigint"
                                                            : "";
 
-    const char *sql = apr_pstrcat(p, column(p, model->subject), " = $1", cast, NULL);
+    const char *sql = apr_pstrcat(p, up_pg_column(p, model->subject), " = $1", cast, NULL);
     int i;
 
     for (i = 0; i < model->conditions->nelts; i++) {
         const up_constant *condition = &APR_ARRAY_IDX(model->conditions, i, up_constant);
 
-        sql = apr_pstrcat(p, sql, " AND ", column(p, condition->column), " = ",
-                          quote(p, condition->value, '\''), NULL);
+        sql = apr_pstrcat(p, sql, " AND ", up_pg_column(p, condition->column), " = ",
+                          up_pg_quote(p, condition->value, '\''), NULL);
     }
     return sql;
 }
@@ -128,7 +99,7 @@ static const char *token_is_older(apr_pool_t *p, const up_model *model)
     return apr_pstrcat(p,
                        "($3::bigint IS NULL OR COALESCE(to_timestamp($3::bigint) < "
                        "date_trunc('second', ",
-                       column(p, model->state.since), "), false))", NULL);
+                       up_pg_column(p, model->state.since), "), false))", NULL);
 }
 
 /* The conditions on which an account may be changed. */
@@ -138,9 +109,9 @@ static const char *where(apr_pool_t *p, const up_model *model)
 
     add(parts, subject(p, model));
     if (model->state.deleted)
-        add(parts, apr_pstrcat(p, column(p, model->state.deleted), " IS NULL", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.deleted), " IS NULL", NULL));
     if (model->state.active)
-        add(parts, apr_pstrcat(p, column(p, model->state.active), " IS TRUE", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.active), " IS TRUE", NULL));
     /* A parameter that is not used would have no type. */
     add(parts, model->state.since ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
                                   : "($3::bigint IS NULL OR true)");
@@ -153,12 +124,12 @@ const char *up_pg_sql_read(apr_pool_t *p, const up_model *model)
 {
     const up_state_columns *state = &model->state;
 
-    return apr_pstrcat(p, "SELECT ", state->deleted ? column(p, state->deleted) : "NULL",
-                       " IS NOT NULL, ", state->active ? column(p, state->active) : "true",
+    return apr_pstrcat(p, "SELECT ", state->deleted ? up_pg_column(p, state->deleted) : "NULL",
+                       " IS NOT NULL, ", state->active ? up_pg_column(p, state->active) : "true",
                        " IS NOT TRUE, ",
                        state->since ? token_is_older(p, model) : "$3::bigint IS NULL AND false",
-                       ", ", expressions(p, model, ""), " FROM ", table(p, model->table), " WHERE ",
-                       subject(p, model), " AND ($2::text[] IS NULL OR true)", NULL);
+                       ", ", expressions(p, model, ""), " FROM ", up_pg_table(p, model->table),
+                       " WHERE ", subject(p, model), " AND ($2::text[] IS NULL OR true)", NULL);
 }
 
 /* "SET" of the writable fields: parameters from number next, in pairs. */
@@ -173,8 +144,8 @@ static void assignments(apr_pool_t *p, const up_model *model, const char *alias,
         if (!field->writable)
             continue;
         add(parts, apr_psprintf(p, "%s = CASE WHEN $%d::boolean THEN $%d ELSE %s%s END",
-                                column(p, field->column), next, next + 1, alias,
-                                column(p, field->column)));
+                                up_pg_column(p, field->column), next, next + 1, alias,
+                                up_pg_column(p, field->column)));
         next += 2;
     }
 }
@@ -182,10 +153,10 @@ static void assignments(apr_pool_t *p, const up_model *model, const char *alias,
 static void touch(apr_pool_t *p, const up_model *model, apr_array_header_t *parts)
 {
     if (model->state.updated)
-        add(parts, apr_pstrcat(p, column(p, model->state.updated), " = now()", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.updated), " = now()", NULL));
     if (model->state.version)
-        add(parts, apr_pstrcat(p, column(p, model->state.version), " = ",
-                               column(p, model->state.version), " + 1", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.version), " = ",
+                               up_pg_column(p, model->state.version), " + 1", NULL));
 }
 
 const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
@@ -194,23 +165,24 @@ const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
 
     assignments(p, model, "", UP_PG_ACCOUNT_PARAMETERS + 1, parts);
     touch(p, model, parts);
-    return apr_pstrcat(p, "UPDATE ", table(p, model->table), " SET ", join(p, parts, ", "),
+    return apr_pstrcat(p, "UPDATE ", up_pg_table(p, model->table), " SET ", join(p, parts, ", "),
                        " WHERE ", where(p, model), " RETURNING ", expressions(p, model, ""), NULL);
 }
 
-/* "WITH me AS (…)": the account's key and avatar, its row locked. What waits for
+/* "me AS (…)": the account's key and avatar, its row locked. What waits for
  * the lock then sees the row, and checks the conditions, as they are by then. */
-static const char *with_me(apr_pool_t *p, const up_model *model, const char *lock)
+static const char *me(apr_pool_t *p, const up_model *model, const char *lock)
 {
-    return apr_pstrcat(p, "WITH me AS MATERIALIZED (SELECT ", column(p, model->key), " AS k, ",
-                       model->avatar ? column(p, model->avatar->column) : "NULL",
-                       "::text AS old FROM ", table(p, model->table), " WHERE ", where(p, model),
-                       lock, ")", NULL);
+    return apr_pstrcat(p, "me AS MATERIALIZED (SELECT ", up_pg_column(p, model->key), " AS k, ",
+                       model->avatar ? up_pg_column(p, model->avatar->column) : "NULL",
+                       "::text AS old FROM ", up_pg_table(p, model->table), " WHERE ",
+                       where(p, model), lock, ")", NULL);
 }
 
 const char *up_pg_sql_announce(apr_pool_t *p, const up_model *model)
 {
-    return apr_pstrcat(p, with_me(p, model, ""), " INSERT INTO ", table(p, model->journal),
+    return apr_pstrcat(p, "WITH ", me(p, model, ""), " INSERT INTO ",
+                       up_pg_table(p, model->journal),
                        " (effect, asset, owner, lease) SELECT 'upload', $4::text, $5::text, "
                        "now() + make_interval(secs => $6::int) FROM me RETURNING id",
                        NULL);
@@ -218,17 +190,21 @@ const char *up_pg_sql_announce(apr_pool_t *p, const up_model *model)
 
 const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
 {
-    const char *journal = table(p, model->journal);
+    const char *journal = up_pg_table(p, model->journal);
     apr_array_header_t *parts = strings(p);
 
     assignments(p, model, "t.", 8, parts);
-    add(parts, apr_pstrcat(p, column(p, model->avatar->column), " = NULL", NULL));
+    add(parts, apr_pstrcat(p, up_pg_column(p, model->avatar->column), " = NULL", NULL));
     touch(p, model, parts);
-    /* ON CONFLICT sees an entry that was committed after this statement began,
+    /* An upload whose announcement is another's by now is as good as destroyed.
+       ON CONFLICT sees an entry that was committed after this statement began,
        as no plain UPDATE would: so the last of two swaps has the entry. */
     return apr_pstrcat(
-        p, with_me(p, model, " FOR NO KEY UPDATE"), ", changed AS (UPDATE ", table(p, model->table),
-        " t SET ", join(p, parts, ", "), " FROM me WHERE t.", column(p, model->key),
+        p, "WITH mine AS MATERIALIZED (SELECT id FROM ", journal,
+        " WHERE effect = 'upload' AND asset = $4::text AND owner = $6::text FOR UPDATE), ",
+        me(p, model, " AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM mine)) FOR NO KEY UPDATE"),
+        ", changed AS (UPDATE ", up_pg_table(p, model->table), " t SET ", join(p, parts, ", "),
+        " FROM me WHERE t.", up_pg_column(p, model->key),
         " = me.k RETURNING me.k::text AS k, me.old), publish AS (INSERT INTO ", journal,
         " AS j (effect, user_key, asset, url, owner, lease) SELECT 'publish', k, $4::text, "
         "$5::text, $6::text, now() + make_interval(secs => $7::int) FROM changed "
@@ -244,38 +220,31 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
 
 const char *up_pg_sql_publish(apr_pool_t *p, const up_model *model)
 {
-    const char *journal = table(p, model->journal);
+    const char *journal = up_pg_table(p, model->journal);
     apr_array_header_t *parts = strings(p);
 
-    add(parts, apr_pstrcat(p, column(p, model->avatar->column), " = entry.url", NULL));
+    add(parts, apr_pstrcat(p, up_pg_column(p, model->avatar->column), " = entry.url", NULL));
     touch(p, model, parts);
     /* The user's row is locked before the entry, as in a swap: two that meet wait
        for one another there, and cannot do so crosswise. */
     return apr_pstrcat(
-        p, "WITH me AS MATERIALIZED (SELECT ", column(p, model->key), " AS k FROM ",
-        table(p, model->table), " WHERE ", column(p, model->key), " = $1",
+        p, "WITH me AS MATERIALIZED (SELECT ", up_pg_column(p, model->key), " AS k FROM ",
+        up_pg_table(p, model->table), " WHERE ", up_pg_column(p, model->key), " = $1",
         " FOR NO KEY UPDATE), entry AS (DELETE FROM ", journal,
         " j USING me WHERE j.effect = 'publish' AND j.user_key = me.k::text AND j.asset IS NOT "
         "DISTINCT FROM $2::text RETURNING me.k, j.url), uploaded AS (DELETE FROM ",
         journal,
         " WHERE effect = 'upload' AND asset = $2::text AND EXISTS (SELECT 1 FROM entry)), "
         "destroyed AS (DELETE FROM ",
-        journal, " WHERE id = $3::bigint) UPDATE ", table(p, model->table), " t SET ",
-        join(p, parts, ", "), " FROM entry WHERE t.", column(p, model->key),
+        journal, " WHERE id = $3::bigint) UPDATE ", up_pg_table(p, model->table), " t SET ",
+        join(p, parts, ", "), " FROM entry WHERE t.", up_pg_column(p, model->key),
         " = entry.k RETURNING ", expressions(p, model, "t."), NULL);
-}
-
-const char *up_pg_sql_withdraw(apr_pool_t *p, const up_model *model)
-{
-    return apr_pstrcat(p, "WITH gone AS (DELETE FROM ", table(p, model->journal),
-                       " WHERE effect IN ('upload', 'publish') AND asset = $1::text RETURNING 1) "
-                       "SELECT count(*) FROM gone",
-                       NULL);
 }
 
 const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model)
 {
-    return apr_pstrcat(p, "SELECT 1 FROM ", table(p, model->table), " WHERE ", subject(p, model),
+    return apr_pstrcat(p, "SELECT 1 FROM ", up_pg_table(p, model->table), " WHERE ",
+                       subject(p, model),
                        " AND ($2::text[] IS NULL OR true) AND ($3::bigint IS NULL OR true) "
                        "FOR UPDATE",
                        NULL);
@@ -284,14 +253,14 @@ const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model)
 /* The end of both deletions: what the token store and the storage have to be told. */
 static const char *farewell(apr_pool_t *p, const up_model *model, const char *old)
 {
-    const char *insert = apr_pstrcat(p, "INSERT INTO ", table(p, model->journal), NULL);
+    const char *insert = apr_pstrcat(p, "INSERT INTO ", up_pg_table(p, model->journal), NULL);
     const char *lease = "$7::text, now() + make_interval(secs => $8::int) FROM gone";
 
     return apr_pstrcat(
         p, ", token AS (", insert, " (effect, jti, expires, owner, lease) SELECT 'revoke_token', ",
         "$5::text, to_timestamp($6::bigint), ", lease,
         " WHERE $5::text IS NOT NULL RETURNING id), ", "sessions AS (", insert,
-        " (effect, subject, owner, lease) SELECT 'revoke_sessions', ", "$4::text, ", lease,
+        " (effect, subject, user_key, owner, lease) SELECT 'revoke_sessions', $4::text, k, ", lease,
         " RETURNING id), destroy AS (", insert, " (effect, url, owner, lease) SELECT 'destroy', ",
         old, ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ", old,
         ", (SELECT id FROM destroy), (SELECT id FROM token), (SELECT id FROM sessions) FROM gone",
@@ -302,12 +271,13 @@ const char *up_pg_sql_soft_delete(apr_pool_t *p, const up_model *model)
 {
     apr_array_header_t *parts = strings(p);
 
-    add(parts, apr_pstrcat(p, column(p, model->state.deleted), " = now()", NULL));
+    add(parts, apr_pstrcat(p, up_pg_column(p, model->state.deleted), " = now()", NULL));
     if (model->state.active)
-        add(parts, apr_pstrcat(p, column(p, model->state.active), " = false", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.active), " = false", NULL));
     touch(p, model, parts);
-    return apr_pstrcat(p, "WITH gone AS (UPDATE ", table(p, model->table), " SET ",
-                       join(p, parts, ", "), " WHERE ", where(p, model), " RETURNING 1)",
+    return apr_pstrcat(p, "WITH gone AS (UPDATE ", up_pg_table(p, model->table), " SET ",
+                       join(p, parts, ", "), " WHERE ", where(p, model), " RETURNING ",
+                       up_pg_column(p, model->key), "::text AS k)",
                        farewell(p, model, "NULL::text"), NULL);
 }
 
@@ -319,11 +289,13 @@ static const char *anonymise(apr_pool_t *p, const up_related *related)
     for (i = 0; i < related->anonymise->nelts; i++) {
         const up_constant *constant = &APR_ARRAY_IDX(related->anonymise, i, up_constant);
 
-        add(parts, apr_pstrcat(p, column(p, constant->column), " = ",
-                               constant->value ? quote(p, constant->value, '\'') : "NULL", NULL));
+        add(parts,
+            apr_pstrcat(p, up_pg_column(p, constant->column), " = ",
+                        constant->value ? up_pg_quote(p, constant->value, '\'') : "NULL", NULL));
     }
-    return apr_pstrcat(p, "UPDATE ", table(p, related->table), " r SET ", join(p, parts, ", "),
-                       " FROM me WHERE r.", column(p, related->column), " = me.k", NULL);
+    return apr_pstrcat(p, "UPDATE ", up_pg_table(p, related->table), " r SET ",
+                       join(p, parts, ", "), " FROM me WHERE r.", up_pg_column(p, related->column),
+                       " = me.k", NULL);
 }
 
 /* Rows of the related tables first, then the user's; keys that refer to it are
@@ -332,8 +304,8 @@ static const char *anonymise(apr_pool_t *p, const up_related *related)
 const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
 {
     const char *sql =
-        apr_pstrcat(p, with_me(p, model, " FOR UPDATE"), ", unpublished AS (DELETE FROM ",
-                    table(p, model->journal),
+        apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"), ", unpublished AS (DELETE FROM ",
+                    up_pg_table(p, model->journal),
                     " j USING me WHERE j.effect = 'publish' AND j.user_key = me.k::text)", NULL);
     int i;
 
@@ -343,19 +315,13 @@ const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
         sql = apr_pstrcat(p, sql, apr_psprintf(p, ", related_%d AS (", i),
                           related->anonymise
                               ? anonymise(p, related)
-                              : apr_pstrcat(p, "DELETE FROM ", table(p, related->table),
-                                            " r USING me WHERE r.", column(p, related->column),
-                                            " = me.k", NULL),
+                              : apr_pstrcat(p, "DELETE FROM ", up_pg_table(p, related->table),
+                                            " r USING me WHERE r.",
+                                            up_pg_column(p, related->column), " = me.k", NULL),
                           ")", NULL);
     }
-    return apr_pstrcat(p, sql, ", gone AS (DELETE FROM ", table(p, model->table),
-                       " t USING me WHERE t.", column(p, model->key), " = me.k RETURNING me.old)",
-                       farewell(p, model, "old"), NULL);
-}
-
-const char *up_pg_sql_settle(apr_pool_t *p, const up_model *model)
-{
-    return apr_pstrcat(p, "WITH gone AS (DELETE FROM ", table(p, model->journal),
-                       " WHERE id = ANY ($1::bigint[]) RETURNING 1) SELECT count(*) FROM gone",
+    return apr_pstrcat(p, sql, ", gone AS (DELETE FROM ", up_pg_table(p, model->table),
+                       " t USING me WHERE t.", up_pg_column(p, model->key),
+                       " = me.k RETURNING me.k::text AS k, me.old)", farewell(p, model, "old"),
                        NULL);
 }

@@ -51,4 +51,17 @@ const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model);
 /** $1 an array of entries. */
 const char *up_pg_sql_settle(apr_pool_t *p, const up_model *model);
 
+/** $1 what the owners' names begin with. Column: the owners of entries under lease. */
+const char *up_pg_sql_owners(apr_pool_t *p, const up_model *model);
+
+/** $1 owner, $2 lease, $3 an array of dead owners. Columns: id, effect, user_key,
+ *  subject, asset, url, jti, expires, attempts, age, superseded. */
+const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model);
+
+/** $1 id, $2 owner, $3 seconds. */
+const char *up_pg_sql_postpone(apr_pool_t *p, const up_model *model);
+
+/** $1 id, $2 owner. */
+const char *up_pg_sql_strike(apr_pool_t *p, const up_model *model);
+
 #endif

@@ -337,7 +337,7 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
                                                up_pg_sql_settle(p, model), 1);
 }
 
-up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
+up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_model *model,
                                   const up_pg_settings *settings)
 {
     pg_users *users = apr_pcalloc(p, sizeof(*users));
@@ -354,7 +354,7 @@ up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
     users->model = model;
     users->owner = settings->owner;
     users->lease = apr_itoa(p, settings->lease);
-    users->pool = up_dbd_pool_create(p, &settings->dbd);
+    users->pool = pool;
     prepare_statements(users, p);
-    return users->pool ? &users->port : NULL;
+    return &users->port;
 }

@@ -9,15 +9,14 @@
 #include "ports/user_store.h"
 
 typedef struct up_pg_settings {
-    up_dbd_settings dbd;
     const char *owner; /* names this process in the journal, e.g. node:pid:start */
     int lease;         /* seconds for which a journal entry is this request's own: longer than
                           all waits of a request */
 } up_pg_settings;
 
-/** Makes the store. @param p the child's own pool. @return NULL where the system
- *  has no mutex left. The model must live as long. */
-up_user_store *up_pg_users_create(apr_pool_t *p, const up_model *model,
+/** Makes the store. The pool of connections and the model must live as long as
+ *  p, the child's pool. @return never NULL. */
+up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_model *model,
                                   const up_pg_settings *settings);
 
 #endif

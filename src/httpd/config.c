@@ -9,6 +9,7 @@
 
 #define DEFAULT_JOURNAL "userprofile_journal"
 #define DEFAULT_CONNECTIONS 8
+#define DEFAULT_SWEEP 10
 #define DEFAULT_METHODS (UP_ALLOW_GET | UP_ALLOW_PATCH | UP_ALLOW_DELETE | UP_ALLOW_AVATAR)
 
 void *up_config_create(apr_pool_t *p, server_rec *s)
@@ -75,6 +76,8 @@ void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
     MERGE(problem_base);
     MERGE(envelope);
     MERGE(connections);
+    merged->sweep = add->sweep_set ? add->sweep : base->sweep;
+    MERGE(sweep_set);
     merge_timeouts(&merged->timeouts, &base->timeouts, &add->timeouts);
     return merged;
 }
@@ -214,6 +217,8 @@ const char *up_config_finish(apr_pool_t *p, up_config *config)
         config->methods = (up_methods)DEFAULT_METHODS;
     if (!config->connections)
         config->connections = DEFAULT_CONNECTIONS;
+    if (!config->sweep_set)
+        config->sweep = DEFAULT_SWEEP;
     config->model = make_model(p, config);
     if (!config->model->avatar)
         config->methods = (up_methods)(config->methods & ~UP_ALLOW_AVATAR);

@@ -17,6 +17,7 @@
 #include "adapters/redis_url.h"
 #include "core/model.h"
 #include "core/token.h"
+#include "ports/journal.h"
 #include "service/service.h"
 
 #include <httpd.h>
@@ -91,7 +92,8 @@ typedef struct up_config {
     const char *problem_base;
     up_envelope *envelope;
     up_timeouts timeouts;
-    int connections; /* to the database in a child; 0 is unset */
+    int connections;      /* to the database in a child; 0 is unset */
+    int sweep, sweep_set; /* seconds between two sweeps of the journal; 0 is none */
 
     /* Made of the above by up_config_finish(). */
     up_model *model; /* NULL where this server has no contract */
@@ -99,6 +101,7 @@ typedef struct up_config {
 
     /* Made by the door in each child. */
     up_service *service;
+    up_journal *journal_store; /* NULL where the contract promises nothing */
 } up_config;
 
 /** The configuration of a <Location>. */

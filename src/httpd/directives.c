@@ -59,4 +59,6 @@ const command_rec up_directives[] = {
            "name=time…: pool, statement, tokens, connect, storage"),
     SERVER(TAKE1, "UserProfileConnections", up_set_connections,
            "most database connections of a child, not above DBDMax (default 8)"),
+    SERVER(TAKE1, "UserProfileSweep", up_set_sweep,
+           "seconds between two sweeps of the journal in the background (default 10), 0 for none"),
     {.name = NULL}};

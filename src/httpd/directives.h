@@ -41,6 +41,7 @@ const char *up_set_timeouts(cmd_parms *cmd, void *unused, int argc, char *const 
 const char *up_set_connections(cmd_parms *cmd, void *unused, const char *number);
 const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argument);
 
+const char *up_set_sweep(cmd_parms *cmd, void *unused, const char *seconds);
 const char *up_set_unknown_fields(cmd_parms *cmd, void *unused, const char *what);
 const char *up_set_errors(cmd_parms *cmd, void *unused, const char *format, const char *base);
 const char *up_set_envelope(cmd_parms *cmd, void *unused, int argc, char *const argv[]);

@@ -135,6 +135,15 @@ const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argu
     return NULL;
 }
 
+const char *up_set_sweep(cmd_parms *cmd, void *unused, const char *seconds)
+{
+    up_config *config = up_said(cmd);
+
+    (void)unused;
+    config->sweep_set = 1;
+    return up_parse_int(cmd, "sweep", seconds, 0, 3600, &config->sweep);
+}
+
 const char *up_set_unknown_fields(cmd_parms *cmd, void *unused, const char *what)
 {
     (void)unused;
