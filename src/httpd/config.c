@@ -198,6 +198,7 @@ static void finish_adapters(up_config *config)
     if (config->redis)
         config->redis->timeout = config->timeouts.tokens;
     if (config->cloudinary) {
+        config->cloudinary->agent = "mod_userprofile/" UP_VERSION;
         config->cloudinary->limits.connect = config->timeouts.connect;
         config->cloudinary->limits.total = config->timeouts.storage;
     }

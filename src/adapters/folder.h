@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/**
+ * Avatar storage in a local folder that httpd serves. Assets are named
+ * id.jpg, id.png or id.webp, with an id of 128 random bits, so that what is
+ * served has one of three types and no part of a client's own name, and are
+ * stored without what they tell about their maker (see picture_strip.h).
+ */
+#ifndef UP_FOLDER_H
+#define UP_FOLDER_H
+
+#include "ports/avatar_storage.h"
+
+/** Of the pool of up_folder_parse(). */
+typedef struct up_folder_settings {
+    const char *path; /* absolute, without a slash at its end (but "/" itself) */
+    const char *url;  /* what the pictures' URLs begin with, without a slash at its end */
+} up_folder_settings;
+
+/**
+ * Reads a folder storage's URL:
+ *
+ *     file:///absolute/path[?url=BASE]
+ *
+ * BASE is a path or an http or https URL, "/avatars" by default. The disk is
+ * not looked at.
+ * @return NULL, or a sentence (static) on what is wrong.
+ */
+const char *up_folder_parse(apr_pool_t *p, const char *url, up_folder_settings *settings);
+
+/** The settings for a log, in p. */
+const char *up_folder_display(apr_pool_t *p, const up_folder_settings *settings);
+
+/**
+ * Makes the storage. A picture appears under its name only when it is whole
+ * and on the disk. What a crash leaves of one is removed when its asset is
+ * destroyed.
+ * @param p the child's pool.
+ * @param settings not copied: must live as long as p.
+ * @return never NULL.
+ */
+up_avatar_storage *up_folder_create(apr_pool_t *p, const up_folder_settings *settings);
+
+#endif
