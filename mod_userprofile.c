@@ -176,10 +176,14 @@ static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_servic
     return 1;
 }
 
-static up_token_store *make_tokens(apr_pool_t *p, const up_config *config)
+/* What the sweeper may take to find the sessions of one user among all. */
+#define PATIENT_SCAN apr_time_from_sec(60)
+
+static up_token_store *make_tokens(apr_pool_t *p, const up_config *config, apr_interval_time_t scan)
 {
     up_redis_settings settings = *config->redis;
 
+    settings.scan_timeout = scan;
     settings.max_connections = worker_threads();
     return up_redis_tokens_create(p, &settings);
 }
@@ -193,7 +197,7 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
     if (!make_store(p, s, config, service))
         return NULL;
     if (config->redis)
-        service->tokens = make_tokens(p, config);
+        service->tokens = make_tokens(p, config, config->redis->scan_timeout);
     if (config->cloudinary)
         service->avatars = up_cloudinary_create(p, config->cloudinary);
     else if (config->folder)
@@ -201,6 +205,15 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
     if ((config->redis && !service->tokens) || (config->model->avatar && !service->avatars))
         return NULL;
     return service;
+}
+
+static up_service *make_background(apr_pool_t *p, const up_config *config)
+{
+    up_service *background = apr_pmemdup(p, config->service, sizeof(*background));
+
+    if (config->redis)
+        background->tokens = make_tokens(p, config, PATIENT_SCAN);
+    return config->redis && !background->tokens ? NULL : background;
 }
 
 /* What the first user would find is found before; that the database is away is
@@ -227,7 +240,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
         if (!config->model || config->service)
             continue;
         config->service = make_service(p, s, config);
-        if (config->service)
+        config->background = config->service ? make_background(p, config) : NULL;
+        if (config->background)
             check_service(p, s, config->service);
         else
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,

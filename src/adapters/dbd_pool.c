@@ -37,7 +37,7 @@ up_dbd_pool *up_dbd_pool_create(apr_pool_t *p, const up_dbd_settings *settings)
 
     pool->settings = *settings;
     apr_pool_create(&pool->own, p);
-    pool->idle = apr_pcalloc(p, sizeof(*pool->idle) * settings->connections);
+    pool->idle = apr_pcalloc(p, (apr_size_t)settings->connections * sizeof(void *));
     if (apr_thread_mutex_create(&pool->lock, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||
         apr_thread_cond_create(&pool->changed, p) != APR_SUCCESS)
         return NULL;

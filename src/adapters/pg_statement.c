@@ -294,6 +294,7 @@ static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_s
     PGresult *error = NULL;
     up_problem *problem;
 
+    *answer = NULL;
     problem = converse(ex, first, statement, values, answer, &error);
     *forgotten = !problem && is_forgotten(error);
     if (!problem && error)
@@ -357,7 +358,7 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *f
 
 up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement)
 {
-    PGresult *none;
+    PGresult *none = NULL;
 
     return up_pg_run(pool, p, NULL, statement, NULL, &none);
 }

@@ -20,7 +20,8 @@ static json_t *timestamp(apr_pool_t *p, const char *text)
             ;
         if (end - 1 == dot)
             end = dot;
-        strcpy(end, "Z");
+        end[0] = 'Z';
+        end[1] = '\0';
     }
     return json_string(copy);
 }

@@ -15,7 +15,7 @@
 #include <httpd.h>
 
 /** The largest picture, in bytes: 5 MB as the first seed has it. */
-#define UP_PICTURE_MAX (5 * 1024 * 1024)
+#define UP_PICTURE_MAX ((apr_off_t)5 * 1024 * 1024)
 
 /** What is read of a body. */
 typedef struct up_body {

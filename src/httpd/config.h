@@ -102,6 +102,7 @@ typedef struct up_config {
     /* Made by the door in each child. */
     up_service *service;
     up_journal *journal_store; /* NULL where the contract promises nothing */
+    up_service *background;    /* as service, for the sweeper, which has more time */
 } up_config;
 
 /** The configuration of a <Location>. */

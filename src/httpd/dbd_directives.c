@@ -48,7 +48,7 @@ const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections)
 {
     const char *driver = args_for(p, s, "DBDriver");
     const char *max = args_for(p, s, "DBDMax");
-    int most = max ? atoi(max) : DBD_MAX_DEFAULT;
+    long most = max ? strtol(max, NULL, 10) : DBD_MAX_DEFAULT;
 
     if (!driver)
         return "DBDriver is missing: say where the users' table is, e.g. DBDriver pgsql and "
@@ -58,7 +58,7 @@ const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections)
     /* Beyond DBDMax mod_dbd would wait for ever. */
     if (connections > most)
         return apr_psprintf(p,
-                            "UserProfileConnections %d is more than DBDMax %d: lower the one or "
+                            "UserProfileConnections %d is more than DBDMax %ld: lower the one or "
                             "raise the other",
                             connections, most);
     return NULL;

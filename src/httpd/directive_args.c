@@ -132,7 +132,7 @@ const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char *
 
 const char *up_secret_argument(cmd_parms *cmd, const char *argument, const char **value)
 {
-    const unsigned char *data;
+    const unsigned char *data = NULL;
     const char *error;
     int len;
 

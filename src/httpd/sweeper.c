@@ -43,9 +43,9 @@ static apr_status_t run(int state, void *baton, apr_pool_t *p)
     int done = 0;
     up_problem *problem;
 
-    if (state != AP_WATCHDOG_STATE_RUNNING || !config->service || !config->journal_store)
+    if (state != AP_WATCHDOG_STATE_RUNNING || !config->background || !config->journal_store)
         return APR_SUCCESS;
-    problem = up_replay_sweep(&(up_replay){.service = config->service,
+    problem = up_replay_sweep(&(up_replay){.service = config->background,
                                            .journal = config->journal_store,
                                            .interval = config->sweep,
                                            .most = ENTRIES_A_SWEEP,
