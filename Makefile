@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# mod_userprofile. `make help` lists the targets and what can be set.
+#
+# Everything that is built goes to $(BUILD), but for mod_userprofile.so itself. The usual
+# variables (CC, CFLAGS, CPPFLAGS, LDFLAGS, APXS, PKG_CONFIG, DESTDIR) can be set; their defaults
+# are what dpkg-buildflags says on Debian 12.
+
+APXS       ?= apxs
+PKG_CONFIG ?= pkg-config
+CFLAGS     ?= -g -O2 -fstack-protector-strong -Wformat -Werror=format-security
+CPPFLAGS   ?= -Wdate-time -D_FORTIFY_SOURCE=2
+LDFLAGS    ?= -Wl,-z,relro -Wl,-z,now
+
+BUILD  := build
+MODULE := mod_userprofile.so
+
+# What the tests are asked for: one of Debian's MPMs, and some of them only.
+MPM := event
+T   :=
+
+# --- What has to be there -------------------------------------------------------------------------
+
+# tool:Debian package, and pkg-config's name:Debian package
+TOOLS := $(firstword $(CC)):gcc $(PKG_CONFIG):pkg-config $(APXS):apache2-dev
+LIBRARIES := jansson:libjansson-dev libjwt:libjwt-dev hiredis:libhiredis-dev \
+             libcurl:libcurl4-openssl-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev \
+             libpq:libpq-dev
+# httpd itself brings APR into the module; the unit tests have to link it.
+APR := apr-1:libapr1-dev apr-util-1:libaprutil1-dev
+
+package_of = $(lastword $(subst :, ,$(1)))
+name_of    = $(firstword $(subst :, ,$(1)))
+
+BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call package_of,$(x)))
+RUN_PACKAGES   := apache2-bin libaprutil1-dbd-pgsql libaprutil1-dbd-sqlite3 postgresql \
+                  redis-server sqlite3 openssl curl util-linux
+TEST_PACKAGES  := perl libapache2-mod-perl2 libwww-perl libdbd-pg-perl libdbd-sqlite3-perl \
+                  libredis-perl
+LINT_PACKAGES  := clang-tidy cppcheck
+
+# --- What is built from what ----------------------------------------------------------------------
+
+SOURCES := mod_userprofile.c $(wildcard src/*/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+
+# The unit tests see all floors that stand without httpd, each from the one archive.
+ARCHIVE      := $(BUILD)/libuserprofile.a
+ARCHIVED     := $(filter $(BUILD)/obj/src/core/% $(BUILD)/obj/src/service/% \
+                         $(BUILD)/obj/src/adapters/%,$(OBJECTS))
+UNIT_SOURCES := $(wildcard t/unit/*.c)
+UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/obj/%.o)
+UNIT_TESTS   := $(UNIT_SOURCES:t/unit/%.c=$(BUILD)/unit/%)
+
+# Asked for when a recipe first needs it, so that `make help` needs no pkg-config; then remembered.
+# The headers of others are -isystem: what they do is not ours to be warned of.
+APR_NAMES     = $(foreach x,$(APR),$(call name_of,$(x)))
+LIBRARY_NAMES = $(foreach x,$(LIBRARIES),$(call name_of,$(x)))
+FOREIGN_FLAGS = $(eval FOREIGN_FLAGS := $$(patsubst -I%,-isystem%, \
+    -I$$(shell $$(APXS) -q INCLUDEDIR) $$(shell $$(APXS) -q EXTRA_CPPFLAGS) \
+    $$(shell $$(PKG_CONFIG) --cflags $$(APR_NAMES) $$(LIBRARY_NAMES))))$(FOREIGN_FLAGS)
+APR_LIBS      = $(eval APR_LIBS := $$(shell $$(PKG_CONFIG) --libs $$(APR_NAMES)))$(APR_LIBS)
+LIBS          = $(eval LIBS := $$(shell $$(PKG_CONFIG) --libs $$(LIBRARY_NAMES)))$(LIBS)
+
+LANGUAGE = -std=gnu11 -Wall -Wextra -Isrc $(FOREIGN_FLAGS)
+COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CFLAGS)
+
+# One short line for each thing that is made; V=1 shows the commands.
+say = $(if $(V),,@echo "  $(1)";)
+
+.DEFAULT_GOAL := all
+.PHONY: all install clean help check deps deps-lint unit unit-tests test run stop lint sanitize
+
+all: $(MODULE) ## build mod_userprofile.so
+
+$(MODULE): $(OBJECTS)
+	$(call say,LINK $@)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $(OBJECTS) $(LIBS)
+
+$(ARCHIVE): $(ARCHIVED)
+	@rm -f $@
+	$(call say,AR   $@)$(AR) rcs $@ $(ARCHIVED)
+
+$(BUILD)/obj/%.o: %.c Makefile | check
+	@mkdir -p $(@D)
+	$(call say,CC   $<)$(COMPILE) -c -o $@ $<
+
+# httpd finds the module by its record, which is the one name that the library shows. A unit test
+# may put a malloc of its own before the C library's.
+$(BUILD)/obj/mod_userprofile.o: COMPILE += -fvisibility=default
+$(UNIT_OBJECTS): COMPILE += -fvisibility=default -It/unit
+
+unit-tests: $(UNIT_TESTS)
+
+$(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS)
+
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+
+# What is missing is said once, all together, with the name of its Debian package.
+check:
+	@missing=; \
+	for need in $(TOOLS); do \
+	    command -v "$${need%:*}" >/dev/null || \
+	        missing="$$missing\n  $${need%:*}, of the Debian package $${need#*:}"; \
+	done; \
+	if command -v $(PKG_CONFIG) >/dev/null; then \
+	    for need in $(APR) $(LIBRARIES); do \
+	        $(PKG_CONFIG) --exists "$${need%:*}" || \
+	            missing="$$missing\n  $${need%:*}.pc, of the Debian package $${need#*:}"; \
+	    done; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+	    printf "To build mod_userprofile these are missing:$$missing\n\`make deps\` installs them.\n" >&2; \
+	    exit 1; \
+	fi
+
+install: $(MODULE) ## install it with apxs (below DESTDIR, if set)
+	mkdir -p "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)"
+	$(APXS) -S LIBEXECDIR="$(DESTDIR)$$($(APXS) -q LIBEXECDIR)" -i -n userprofile $(MODULE)
+
+clean: ## remove what was built
+	rm -rf build mod_userprofile.so
+
+# --- Debian's packages ----------------------------------------------------------------------------
+
+# $(call debian_install,packages): a shell command that installs those that are not installed, and
+# is silent where all are. The package lists are fetched where there are none, or old ones fail.
+# On another system it does nothing: whether all is there shows when it is used.
+debian_install = \
+    command -v dpkg-query >/dev/null || exit 0; \
+    missing=$$(for package in $(1); do \
+        test "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed || \
+            printf '%s ' $$package; \
+    done); \
+    if [ -n "$$missing" ]; then \
+        as_root=; \
+        if [ "$$(id -u)" != 0 ]; then \
+            as_root=sudo; \
+            command -v sudo >/dev/null || { \
+                echo "As root, please: apt-get install $$missing" >&2; exit 1; }; \
+        fi; \
+        apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0"; \
+        get="$$apt install -y -qq --no-install-recommends $$missing"; \
+        echo "Installing Debian packages: $$missing"; \
+        for package in $$missing; do apt-cache show $$package; done >/dev/null 2>&1 || \
+            $$apt update -qq || exit 1; \
+        $$get || { $$apt update -qq && $$get; } || exit 1; \
+    fi
+
+deps: ## install what is needed to build, run and test (Debian's packages, by apt-get)
+	@$(call debian_install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES))
+
+deps-lint: deps ## likewise, and what `make lint` needs
+	@$(call debian_install,$(LINT_PACKAGES))
+
+# --- Running and testing --------------------------------------------------------------------------
+
+# These build in a make of their own, after `deps`, on all processors unless told otherwise.
+JOBS  = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+BUILT = @$(MAKE) --no-print-directory $(JOBS)
+
+unit: unit-tests ## run the unit tests only
+	prove $(UNIT_TESTS)
+
+test: deps ## build, then run all tests, each server they need being a private one
+	$(BUILT) all unit-tests
+	@t/TEST --mpm=$(MPM) --build=$(BUILD) --module=$(MODULE) $(T)
+
+run: deps ## build, then start a demo on a loopback port, with servers of its own
+	$(BUILT) all
+	@t/demo start
+
+stop: ## end the demo
+	@t/demo stop
+
+SANITIZED := build/sanitize
+SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+sanitize: deps ## run all tests under the address and undefined behaviour sanitizers
+	$(BUILT) CC=gcc CPPFLAGS= CFLAGS='-g -O1 -fno-omit-frame-pointer $(SANITIZER)' LDFLAGS= \
+	    BUILD=$(SANITIZED) MODULE=$(SANITIZED)/mod_userprofile.so all unit-tests
+	@t/TEST --mpm=$(MPM) --build=$(SANITIZED) --module=$(SANITIZED)/mod_userprofile.so \
+	    --preload="$$(gcc -print-file-name=libasan.so)" $(T)
+
+# One process a file; what it finds is printed in one piece, and its count of what it does not
+# show is not.
+TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || { echo "$$out"; exit 1; }'
+
+lint: deps-lint ## look for mistakes with clang-tidy and cppcheck
+	@echo "clang-tidy: $(words $(SOURCES) $(UNIT_SOURCES)) files"
+	@printf '%s\n' $(SOURCES) $(UNIT_SOURCES) | \
+	    xargs -P $(shell nproc) -I {} $(TIDY) {} $(LANGUAGE) -It/unit
+	@echo "cppcheck"
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --suppress=missingIncludeSystem -j $(shell nproc) -Isrc -It/unit \
+	    $(SOURCES) $(UNIT_SOURCES)
+
+help: ## list the targets
+	@echo "make ...    does"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@echo "for \`make test\`: T='t/00-smoke.t build/unit/text' runs these only;"
+	@echo "  MPM=event, worker or prefork; V=1 shows each command and check; KEEP=1 keeps the servers' folder"

@@ -1,0 +1,42 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# What all the tests before have left behind: no crash, no sanitizer's report, no secret in a log.
+use strict;
+use warnings;
+use Test::More;
+use UserProfile::Test;
+
+my $scratch = scratch();
+my @logs = grep { -e } 't/logs/error_log', glob "$scratch/node-*/error_log";
+my @reports = glob "$scratch/sanitizer/*";
+my $servers = servers();
+
+# A child that a test has killed on purpose died of another signal.
+my $crash = qr/AH0005[012]: .*exit signal (?:Segm|Abort|Bus|Illegal|Floating|Bad system|Trace).*/;
+my %secret = (
+    (map { ("the secret $_" => slurp("$servers->{keys}/$_.key") =~ s/\n\z//r) } qw(hs256 hs384 hs512)),
+    'the secret of the storage' => $servers->{storage_secret},
+    'a password' => $UserProfile::Test::HASH,
+);
+
+# httpd's parent looks once a second for children that have died.
+sleep 2;
+
+is(scalar @reports, 0, 'no sanitizer has reported anything');
+diag(slurp($_)) for @reports;
+
+for my $log (@logs) {
+    my $text = slurp($log);
+    my $name = $log =~ s{^\Q$scratch\E/}{}r;
+
+    my @crashes = $text =~ /$crash/g;
+    is("@crashes", '', "$name: no child has crashed");
+    # That of undefined behaviour writes to standard error, whatever its options say.
+    is(join('', $text =~ /^.*: runtime error: .*\n/mg), '', "$name: no undefined behaviour");
+    unlike($text, qr/\beyJ[\w-]{8,}\.[\w-]{8,}/, "$name: no token");
+    # Not by unlike(), which would print the secret.
+    ok(index($text, $secret{$_}) < 0, "$name: not $_") for sort keys %secret;
+}
+
+done_testing();
