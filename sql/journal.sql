@@ -10,6 +10,7 @@
 
 CREATE TABLE userprofile_journal (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    contract   text NOT NULL,           -- the users' table, as UserProfileTable names it
     effect     text NOT NULL
                CHECK (effect IN ('upload', 'publish', 'destroy', 'revoke_token', 'revoke_sessions')),
     user_key   text,                    -- publish: the key of the user's row
@@ -25,7 +26,19 @@ CREATE TABLE userprofile_journal (
 );
 
 -- A user has one picture to be published at most: a later one takes its place.
-CREATE UNIQUE INDEX userprofile_journal_publish ON userprofile_journal (user_key)
+CREATE UNIQUE INDEX userprofile_journal_publish ON userprofile_journal (contract, user_key)
     WHERE effect = 'publish';
+
+-- Has this user a picture that is to be published? Volatile, so that it sees what
+-- has been committed when it is called, not when the statement around it began.
+CREATE FUNCTION userprofile_journal_pending(of_contract text, of_user text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM userprofile_journal
+                    WHERE effect = 'publish' AND asset IS NOT NULL
+                      AND contract = of_contract AND user_key = of_user);
+END;
+$$;
+
 CREATE INDEX userprofile_journal_asset ON userprofile_journal (asset) WHERE asset IS NOT NULL;
 CREATE INDEX userprofile_journal_lease ON userprofile_journal (lease);

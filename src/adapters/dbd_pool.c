@@ -4,16 +4,25 @@
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
+#include <string.h>
 
-struct up_dbd_pool {
-    up_dbd_settings settings;
-    apr_pool_t *own; /* for mod_dbd, used by the thread that is opening only */
+/* The connections of one pool of mod_dbd's. */
+typedef struct connections {
+    up_dbd_settings settings; /* of the first contract that has them */
+    apr_pool_t *own;          /* for mod_dbd, used by the thread that is opening only */
     apr_thread_mutex_t *lock;
     apr_thread_cond_t *changed;
-    up_dbd_connection **idle; /* a stack of idle_count, with room for settings.connections */
+    up_dbd_connection **idle; /* a stack of idle_count, with room for most */
     int idle_count;
+    int most;    /* that may be open */
     int open;    /* connections that exist, lent or idle */
     int opening; /* a thread is with mod_dbd */
+} connections;
+
+/* One contract's way to them. */
+struct up_dbd_pool {
+    up_dbd_settings settings;
+    connections *shared;
 };
 
 const up_dbd_settings *up_dbd_pool_settings(const up_dbd_pool *pool)
@@ -24,11 +33,54 @@ const up_dbd_settings *up_dbd_pool_settings(const up_dbd_pool *pool)
 /* Idle at the end of the child: no thread is left that could hold one. */
 static apr_status_t close_all(void *data)
 {
-    up_dbd_pool *pool = data;
+    connections *shared = data;
 
-    while (pool->idle_count > 0)
-        pool->settings.close(pool->settings.server, pool->idle[--pool->idle_count]->rec);
+    while (shared->idle_count > 0)
+        shared->settings.close(shared->settings.server, shared->idle[--shared->idle_count]->rec);
     return APR_SUCCESS;
+}
+
+static connections *make_connections(apr_pool_t *p, const up_dbd_settings *settings)
+{
+    connections *shared = apr_pcalloc(p, sizeof(*shared));
+
+    shared->settings = *settings;
+    if (apr_pool_create(&shared->own, p) != APR_SUCCESS ||
+        apr_thread_mutex_create(&shared->lock, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||
+        apr_thread_cond_create(&shared->changed, p) != APR_SUCCESS)
+        return NULL;
+    apr_pool_pre_cleanup_register(p, shared, close_all);
+    return shared;
+}
+
+/* Those that another contract of this child has made already, or new ones. */
+static connections *find_connections(apr_pool_t *p, const up_dbd_settings *settings)
+{
+    const char *key;
+    void *found = NULL;
+
+    if (!settings->database)
+        return make_connections(p, settings);
+    key = apr_pstrcat(p, "userprofile_dbd:", settings->database, NULL);
+    apr_pool_userdata_get(&found, key, p);
+    if (!found) {
+        found = make_connections(p, settings);
+        apr_pool_userdata_setn(found, key, NULL, p);
+    }
+    return found;
+}
+
+static void make_room(connections *shared, apr_pool_t *p, int most)
+{
+    up_dbd_connection **idle;
+
+    if (most <= shared->most)
+        return;
+    idle = apr_pcalloc(p, sizeof(*idle) * (apr_size_t)most);
+    if (shared->idle_count)
+        memcpy(idle, shared->idle, sizeof(*idle) * (apr_size_t)shared->idle_count);
+    shared->idle = idle;
+    shared->most = most;
 }
 
 up_dbd_pool *up_dbd_pool_create(apr_pool_t *p, const up_dbd_settings *settings)
@@ -36,12 +88,10 @@ up_dbd_pool *up_dbd_pool_create(apr_pool_t *p, const up_dbd_settings *settings)
     up_dbd_pool *pool = apr_pcalloc(p, sizeof(*pool));
 
     pool->settings = *settings;
-    apr_pool_create(&pool->own, p);
-    pool->idle = apr_pcalloc(p, (apr_size_t)settings->connections * sizeof(void *));
-    if (apr_thread_mutex_create(&pool->lock, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||
-        apr_thread_cond_create(&pool->changed, p) != APR_SUCCESS)
+    pool->shared = find_connections(p, settings);
+    if (!pool->shared)
         return NULL;
-    apr_pool_pre_cleanup_register(p, pool, close_all);
+    make_room(pool->shared, p, settings->connections);
     return pool;
 }
 
@@ -53,9 +103,9 @@ static up_problem *unreachable(apr_pool_t *p)
                              "the server's state and DBDParams");
 }
 
-static up_dbd_connection *open_one(up_dbd_pool *pool)
+static up_dbd_connection *open_one(connections *shared)
 {
-    ap_dbd_t *rec = pool->settings.open(pool->own, pool->settings.server);
+    ap_dbd_t *rec = shared->settings.open(shared->own, shared->settings.server);
     up_dbd_connection *connection;
 
     if (!rec)
@@ -68,42 +118,42 @@ static up_dbd_connection *open_one(up_dbd_pool *pool)
 }
 
 /* One thread opens while the others wait for what comes back, or for their time. */
-static up_problem *open_alone(up_dbd_pool *pool, apr_pool_t *p, up_dbd_connection **connection)
+static up_problem *open_alone(connections *shared, apr_pool_t *p, up_dbd_connection **connection)
 {
-    pool->opening = 1;
-    pool->open++;
-    apr_thread_mutex_unlock(pool->lock);
-    *connection = open_one(pool);
-    apr_thread_mutex_lock(pool->lock);
-    pool->opening = 0;
+    shared->opening = 1;
+    shared->open++;
+    apr_thread_mutex_unlock(shared->lock);
+    *connection = open_one(shared);
+    apr_thread_mutex_lock(shared->lock);
+    shared->opening = 0;
     if (!*connection)
-        pool->open--;
-    apr_thread_cond_broadcast(pool->changed);
+        shared->open--;
+    apr_thread_cond_broadcast(shared->changed);
     return *connection ? NULL : unreachable(p);
 }
 
 static up_problem *take(up_dbd_pool *pool, apr_pool_t *p, up_dbd_connection **connection)
 {
+    connections *shared = pool->shared;
     apr_time_t end = apr_time_now() + pool->settings.wait;
 
     for (;;) {
         apr_interval_time_t left;
 
-        if (pool->idle_count > 0) {
-            *connection = pool->idle[--pool->idle_count];
+        if (shared->idle_count > 0) {
+            *connection = shared->idle[--shared->idle_count];
             return NULL;
         }
-        if (pool->open < pool->settings.connections && !pool->opening)
-            return open_alone(pool, p, connection);
+        if (shared->open < shared->most && !shared->opening)
+            return open_alone(shared, p, connection);
         left = end - apr_time_now();
         if (left <= 0)
             return up_problem_logged(p, UP_SERVICE_UNAVAILABLE,
                                      "no database connection became free within %d ms: all %d are "
                                      "in use or one is being opened; look for slow statements, or "
                                      "raise UserProfileConnections and DBDMax",
-                                     (int)apr_time_as_msec(pool->settings.wait),
-                                     pool->settings.connections);
-        apr_thread_cond_timedwait(pool->changed, pool->lock, left);
+                                     (int)apr_time_as_msec(pool->settings.wait), shared->most);
+        apr_thread_cond_timedwait(shared->changed, shared->lock, left);
     }
 }
 
@@ -112,7 +162,7 @@ up_problem *up_dbd_renew(apr_pool_t *p, up_dbd_connection *connection)
     const ap_dbd_t *rec = connection->rec;
 
     apr_hash_clear(connection->prepared);
-    connection->ready = 0;
+    connection->deadline = 0;
     connection->broken = apr_dbd_check_conn(rec->driver, p, rec->handle) != APR_SUCCESS;
     if (connection->broken)
         return up_problem_logged(p, UP_SERVICE_UNAVAILABLE,
@@ -125,9 +175,9 @@ up_problem *up_dbd_acquire(up_dbd_pool *pool, apr_pool_t *p, up_dbd_connection *
 {
     up_problem *problem;
 
-    apr_thread_mutex_lock(pool->lock);
+    apr_thread_mutex_lock(pool->shared->lock);
     problem = take(pool, p, connection);
-    apr_thread_mutex_unlock(pool->lock);
+    apr_thread_mutex_unlock(pool->shared->lock);
     if (!problem && (*connection)->broken) {
         problem = up_dbd_renew(p, *connection);
         if (problem)
@@ -139,15 +189,16 @@ up_problem *up_dbd_acquire(up_dbd_pool *pool, apr_pool_t *p, up_dbd_connection *
 /* A broken one goes to the bottom of the stack, so that the good ones are used first. */
 void up_dbd_release(up_dbd_pool *pool, up_dbd_connection *connection)
 {
+    connections *shared = pool->shared;
     int at;
 
-    apr_thread_mutex_lock(pool->lock);
-    at = pool->idle_count++;
+    apr_thread_mutex_lock(shared->lock);
+    at = shared->idle_count++;
     if (connection->broken) {
         for (; at > 0; at--)
-            pool->idle[at] = pool->idle[at - 1];
+            shared->idle[at] = shared->idle[at - 1];
     }
-    pool->idle[at] = connection;
-    apr_thread_cond_signal(pool->changed);
-    apr_thread_mutex_unlock(pool->lock);
+    shared->idle[at] = connection;
+    apr_thread_cond_signal(shared->changed);
+    apr_thread_mutex_unlock(shared->lock);
 }

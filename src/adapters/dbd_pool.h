@@ -7,7 +7,9 @@
  * mod_dbd opens connections and owns them; here they wait between statements.
  * This stands in front of mod_dbd because its own pool waits for ever when it
  * is exhausted, and opens a connection under the lock that everybody needs:
- * here waiting is bounded, and one thread at a time goes to mod_dbd.
+ * here waiting is bounded, and one thread at a time goes to mod_dbd. For the same
+ * reason contracts that mod_dbd gives one pool of its own share theirs here: else
+ * what lies idle in one would be waited for in another.
  */
 #ifndef UP_DBD_POOL_H
 #define UP_DBD_POOL_H
@@ -21,7 +23,10 @@
 
 typedef struct up_dbd_settings {
     server_rec *server;           /* whose DBD directives hold */
-    int connections;              /* most at a time in a child; not above DBDMax */
+    const char *database;         /* what they say: pools of one child that are equal in this
+                                     share their connections; NULL: this one is alone */
+    int connections;              /* most at a time in a child; not above DBDMax. Of pools that
+                                     share, the largest number holds for all. */
     apr_interval_time_t wait;     /* for a free connection */
     apr_interval_time_t deadline; /* for a statement */
     /* mod_dbd's functions, which it exports as optional ones */
@@ -32,16 +37,16 @@ typedef struct up_dbd_settings {
 /** A borrowed connection. It belongs to the thread that acquired it. */
 typedef struct up_dbd_connection {
     ap_dbd_t *rec;
-    apr_pool_t *pool;     /* lives as long as the connection */
-    apr_hash_t *prepared; /* names of the statements that it has prepared */
-    int ready;            /* the session's settings have been made */
-    int broken;           /* to be connected anew before it is used again */
+    apr_pool_t *pool;             /* lives as long as the connection */
+    apr_hash_t *prepared;         /* names of the statements that it has prepared */
+    apr_interval_time_t deadline; /* what the session's settings were made for; 0: not yet */
+    int broken;                   /* to be connected anew before it is used again */
 } up_dbd_connection;
 
 typedef struct up_dbd_pool up_dbd_pool;
 
 /**
- * Makes a pool; no connection yet.
+ * Makes a pool; no connection yet. Not safe among threads: for child_init.
  * @param p the child's own pool, not a subpool of it: connections go back to
  *        mod_dbd in its pre-cleanup, before mod_dbd's own pools are destroyed.
  * @return NULL where the system has no mutex left.

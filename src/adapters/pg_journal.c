@@ -106,7 +106,7 @@ static up_problem *pg_postpone(up_journal *self, apr_pool_t *p, const up_entry *
 {
     pg_journal *journal = (pg_journal *)self;
     const char *values[] = {apr_psprintf(p, "%" APR_INT64_T_FMT, entry->id), journal->owner,
-                            apr_itoa(p, seconds)};
+                            apr_itoa(p, seconds), apr_itoa(p, entry->attempts)};
     PGresult *result;
 
     return up_pg_run(journal->pool, p, NULL, journal->postpone, values, &result);
@@ -115,7 +115,8 @@ static up_problem *pg_postpone(up_journal *self, apr_pool_t *p, const up_entry *
 static up_problem *pg_strike(up_journal *self, apr_pool_t *p, const up_entry *entry)
 {
     pg_journal *journal = (pg_journal *)self;
-    const char *values[] = {apr_psprintf(p, "%" APR_INT64_T_FMT, entry->id), journal->owner};
+    const char *values[] = {apr_psprintf(p, "%" APR_INT64_T_FMT, entry->id), journal->owner,
+                            apr_itoa(p, entry->attempts)};
     PGresult *result;
 
     return up_pg_run(journal->pool, p, NULL, journal->strike, values, &result);
@@ -135,8 +136,8 @@ up_journal *up_pg_journal_create(apr_pool_t *p, up_dbd_pool *pool, const up_mode
     journal->claim =
         up_pg_statement_create(p, "claim an entry of the journal", up_pg_sql_claim(p, model), 3);
     journal->postpone = up_pg_statement_create(p, "put an entry of the journal off",
-                                               up_pg_sql_postpone(p, model), 3);
+                                               up_pg_sql_postpone(p, model), 4);
     journal->strike = up_pg_statement_create(p, "strike an entry out of the journal",
-                                             up_pg_sql_strike(p, model), 2);
+                                             up_pg_sql_strike(p, model), 3);
     return &journal->port;
 }

@@ -42,6 +42,15 @@ static const char *expression(apr_pool_t *p, const char *alias, const up_field *
     return apr_pstrcat(p, name, "::text", NULL);
 }
 
+/* The version with a digest of the key before it: a cache that holds two users'
+ * profiles may ask for both at once, and must not take one for the other. */
+static const char *version(apr_pool_t *p, const up_model *model, const char *alias)
+{
+    return apr_pstrcat(p, "left(encode(sha256(convert_to(", alias, up_pg_column(p, model->key),
+                       "::text, 'UTF8')), 'hex'), 12) || '-' || COALESCE(", alias,
+                       up_pg_column(p, model->state.version), ", 0)::text", NULL);
+}
+
 /* A row as row_from() in pg_users.c reads it: the fields, and the version after them. */
 static const char *expressions(apr_pool_t *p, const up_model *model, const char *alias)
 {
@@ -50,9 +59,7 @@ static const char *expressions(apr_pool_t *p, const up_model *model, const char 
 
     for (i = 0; i < model->fields->nelts; i++)
         add(parts, expression(p, alias, up_model_field(model, i)));
-    add(parts, model->state.version
-                   ? apr_pstrcat(p, alias, up_pg_column(p, model->state.version), "::text", NULL)
-                   : "NULL");
+    add(parts, model->state.version ? version(p, model, alias) : "NULL");
     return join(p, parts, ", ");
 }
 
@@ -63,7 +70,7 @@ static const char *etag(apr_pool_t *p, const up_model *model)
     int i;
 
     if (model->state.version)
-        return apr_pstrcat(p, up_pg_column(p, model->state.version), "::text", NULL);
+        return version(p, model, "");
     for (i = 0; i < model->fields->nelts; i++) {
         const char *text = expression(p, "", up_model_field(model, i));
 
@@ -102,6 +109,24 @@ static const char *token_is_older(apr_pool_t *p, const up_model *model)
                        up_pg_column(p, model->state.since), "), false))", NULL);
 }
 
+static const char *contract(apr_pool_t *p, const up_model *model)
+{
+    return up_pg_quote(p, model->table, '\'');
+}
+
+/* While a new picture waits to be published the row's tag may be as it was, and
+ * yet the profile is already another. The function looks anew each time that it
+ * is called, so also when this statement has waited for the row: a subquery would
+ * see the journal as it was when the statement began. */
+static const char *nothing_pending(apr_pool_t *p, const up_model *model)
+{
+    if (!model->avatar)
+        return "";
+    return apr_pstrcat(p, " AND NOT ",
+                       up_pg_table(p, apr_pstrcat(p, model->journal, "_pending", NULL)), "(",
+                       contract(p, model), ", ", up_pg_column(p, model->key), "::text)", NULL);
+}
+
 /* The conditions on which an account may be changed. */
 static const char *where(apr_pool_t *p, const up_model *model)
 {
@@ -115,8 +140,8 @@ static const char *where(apr_pool_t *p, const up_model *model)
     /* A parameter that is not used would have no type. */
     add(parts, model->state.since ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
                                   : "($3::bigint IS NULL OR true)");
-    add(parts,
-        apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model), " = ANY ($2::text[]))", NULL));
+    add(parts, apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model), " = ANY ($2::text[])",
+                           nothing_pending(p, model), ")", NULL));
     return join(p, parts, " AND ");
 }
 
@@ -155,8 +180,8 @@ static void touch(apr_pool_t *p, const up_model *model, apr_array_header_t *part
     if (model->state.updated)
         add(parts, apr_pstrcat(p, up_pg_column(p, model->state.updated), " = now()", NULL));
     if (model->state.version)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.version), " = ",
-                               up_pg_column(p, model->state.version), " + 1", NULL));
+        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.version), " = COALESCE(",
+                               up_pg_column(p, model->state.version), ", 0) + 1", NULL));
 }
 
 const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
@@ -183,7 +208,8 @@ const char *up_pg_sql_announce(apr_pool_t *p, const up_model *model)
 {
     return apr_pstrcat(p, "WITH ", me(p, model, ""), " INSERT INTO ",
                        up_pg_table(p, model->journal),
-                       " (effect, asset, owner, lease) SELECT 'upload', $4::text, $5::text, "
+                       " (contract, effect, asset, owner, lease) SELECT ", contract(p, model),
+                       ", 'upload', $4::text, $5::text, "
                        "now() + make_interval(secs => $6::int) FROM me RETURNING id",
                        NULL);
 }
@@ -201,19 +227,22 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
        as no plain UPDATE would: so the last of two swaps has the entry. */
     return apr_pstrcat(
         p, "WITH mine AS MATERIALIZED (SELECT id FROM ", journal,
-        " WHERE effect = 'upload' AND asset = $4::text AND owner = $6::text FOR UPDATE), ",
+        " WHERE effect = 'upload' AND asset = $4::text AND owner = $6::text AND attempts = 0 "
+        "FOR UPDATE), ",
         me(p, model, " AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM mine)) FOR NO KEY UPDATE"),
         ", changed AS (UPDATE ", up_pg_table(p, model->table), " t SET ", join(p, parts, ", "),
         " FROM me WHERE t.", up_pg_column(p, model->key),
         " = me.k RETURNING me.k::text AS k, me.old), publish AS (INSERT INTO ", journal,
-        " AS j (effect, user_key, asset, url, owner, lease) SELECT 'publish', k, $4::text, "
-        "$5::text, $6::text, now() + make_interval(secs => $7::int) FROM changed "
-        "ON CONFLICT (user_key) WHERE effect = 'publish' DO UPDATE SET asset = EXCLUDED.asset, "
+        " AS j (contract, effect, user_key, asset, url, owner, lease) SELECT ", contract(p, model),
+        ", 'publish', k, $4::text, $5::text, $6::text, now() + make_interval(secs => $7::int) FROM "
+        "changed "
+        "ON CONFLICT (contract, user_key) WHERE effect = 'publish' DO UPDATE SET asset = "
+        "EXCLUDED.asset, "
         "url = EXCLUDED.url, owner = EXCLUDED.owner, lease = EXCLUDED.lease, attempts = 0, "
         "created_at = now() RETURNING id), destroy AS (INSERT INTO ",
-        journal,
-        " (effect, url, owner, lease) SELECT 'destroy', old, $6::text, "
-        "now() + make_interval(secs => $7::int) FROM changed WHERE old IS NOT NULL RETURNING id) "
+        journal, " (contract, effect, url, owner, lease) SELECT ", contract(p, model),
+        ", 'destroy', old, $6::text, now() + make_interval(secs => $7::int) FROM changed WHERE old "
+        "IS NOT NULL RETURNING id) "
         "SELECT k, old, (SELECT id FROM publish), (SELECT id FROM destroy) FROM changed",
         NULL);
 }
@@ -231,8 +260,9 @@ const char *up_pg_sql_publish(apr_pool_t *p, const up_model *model)
         p, "WITH me AS MATERIALIZED (SELECT ", up_pg_column(p, model->key), " AS k FROM ",
         up_pg_table(p, model->table), " WHERE ", up_pg_column(p, model->key), " = $1",
         " FOR NO KEY UPDATE), entry AS (DELETE FROM ", journal,
-        " j USING me WHERE j.effect = 'publish' AND j.user_key = me.k::text AND j.asset IS NOT "
-        "DISTINCT FROM $2::text RETURNING me.k, j.url), uploaded AS (DELETE FROM ",
+        " j USING me WHERE j.effect = 'publish' AND j.contract = ", contract(p, model),
+        " AND j.user_key = me.k::text AND j.asset IS NOT DISTINCT FROM $2::text RETURNING me.k, "
+        "j.url), uploaded AS (DELETE FROM ",
         journal,
         " WHERE effect = 'upload' AND asset = $2::text AND EXISTS (SELECT 1 FROM entry)), "
         "destroyed AS (DELETE FROM ",
@@ -257,12 +287,13 @@ static const char *farewell(apr_pool_t *p, const up_model *model, const char *ol
     const char *lease = "$7::text, now() + make_interval(secs => $8::int) FROM gone";
 
     return apr_pstrcat(
-        p, ", token AS (", insert, " (effect, jti, expires, owner, lease) SELECT 'revoke_token', ",
-        "$5::text, to_timestamp($6::bigint), ", lease,
+        p, ", token AS (", insert, " (contract, effect, jti, expires, owner, lease) SELECT ",
+        contract(p, model), ", 'revoke_token', $5::text, to_timestamp($6::bigint), ", lease,
         " WHERE $5::text IS NOT NULL RETURNING id), ", "sessions AS (", insert,
-        " (effect, subject, user_key, owner, lease) SELECT 'revoke_sessions', $4::text, k, ", lease,
-        " RETURNING id), destroy AS (", insert, " (effect, url, owner, lease) SELECT 'destroy', ",
-        old, ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ", old,
+        " (contract, effect, subject, user_key, owner, lease) SELECT ", contract(p, model),
+        ", 'revoke_sessions', $4::text, k, ", lease, " RETURNING id), destroy AS (", insert,
+        " (contract, effect, url, owner, lease) SELECT ", contract(p, model), ", 'destroy', ", old,
+        ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ", old,
         ", (SELECT id FROM destroy), (SELECT id FROM token), (SELECT id FROM sessions) FROM gone",
         NULL);
 }
@@ -306,7 +337,8 @@ const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
     const char *sql =
         apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"), ", unpublished AS (DELETE FROM ",
                     up_pg_table(p, model->journal),
-                    " j USING me WHERE j.effect = 'publish' AND j.user_key = me.k::text)", NULL);
+                    " j USING me WHERE j.effect = 'publish' AND j.contract = ", contract(p, model),
+                    " AND j.user_key = me.k::text)", NULL);
     int i;
 
     for (i = 0; i < model->related->nelts; i++) {

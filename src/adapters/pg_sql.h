@@ -36,8 +36,14 @@ const char *up_pg_sql_publish(apr_pool_t *p, const up_model *model);
 /** $1 asset. */
 const char *up_pg_sql_withdraw(apr_pool_t *p, const up_model *model);
 
-/** Locks the row of an account that is to be erased, so that the rows which refer
- *  to it are all there to be seen by the next statement. Same parameters as erase. */
+/** $1 asset: locks its upload entry, so that the next statement sees what is. */
+const char *up_pg_sql_lock_upload(apr_pool_t *p, const up_model *model);
+
+/** $1 asset, $2 owner, $3 lease. A row where it is doomed. */
+const char *up_pg_sql_doom(apr_pool_t *p, const up_model *model);
+
+/** Locks the account's row, so that the next statement of the transaction sees all
+ *  that belongs to it. The first parameters only. */
 const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model);
 
 /** $4 subject again, $5 jti (or NULL), $6 seconds since 1970 until which the jti is
@@ -58,10 +64,10 @@ const char *up_pg_sql_owners(apr_pool_t *p, const up_model *model);
  *  subject, asset, url, jti, expires, attempts, age, superseded. */
 const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model);
 
-/** $1 id, $2 owner, $3 seconds. */
+/** $1 id, $2 owner, $3 seconds, $4 attempts. */
 const char *up_pg_sql_postpone(apr_pool_t *p, const up_model *model);
 
-/** $1 id, $2 owner. */
+/** $1 id, $2 owner, $3 attempts. */
 const char *up_pg_sql_strike(apr_pool_t *p, const up_model *model);
 
 #endif

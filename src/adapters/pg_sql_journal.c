@@ -10,9 +10,27 @@
 const char *up_pg_sql_withdraw(apr_pool_t *p, const up_model *model)
 {
     return apr_pstrcat(p, "WITH gone AS (DELETE FROM ", up_pg_table(p, model->journal),
-                       " WHERE effect IN ('upload', 'publish') AND asset = $1::text RETURNING 1) "
+                       " WHERE effect = 'upload' AND asset = $1::text RETURNING 1) "
                        "SELECT count(*) FROM gone",
                        NULL);
+}
+
+const char *up_pg_sql_lock_upload(apr_pool_t *p, const up_model *model)
+{
+    return apr_pstrcat(p, "SELECT id FROM ", up_pg_table(p, model->journal),
+                       " WHERE effect = 'upload' AND asset = $1::text FOR UPDATE", NULL);
+}
+
+const char *up_pg_sql_doom(apr_pool_t *p, const up_model *model)
+{
+    const char *journal = up_pg_table(p, model->journal);
+
+    return apr_pstrcat(
+        p, "UPDATE ", journal,
+        " SET attempts = greatest(attempts, 1), owner = $2::text, "
+        "lease = now() + make_interval(secs => $3::int) "
+        "WHERE effect = 'upload' AND asset = $1::text AND NOT EXISTS (SELECT 1 FROM ",
+        journal, " q WHERE q.effect = 'publish' AND q.asset = $1::text) RETURNING id", NULL);
 }
 
 const char *up_pg_sql_settle(apr_pool_t *p, const up_model *model)
@@ -49,7 +67,8 @@ const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model)
 
     return apr_pstrcat(
         p, "WITH next AS (SELECT id FROM ", journal,
-        " n WHERE (lease < now() OR owner = ANY ($3::text[])) AND NOT (effect = 'upload' AND "
+        " n WHERE contract = ", up_pg_quote(p, model->table, '\''),
+        " AND (lease < now() OR owner = ANY ($3::text[])) AND NOT (effect = 'upload' AND "
         "EXISTS "
         "(SELECT 1 FROM ",
         journal,
@@ -68,12 +87,15 @@ const char *up_pg_sql_postpone(apr_pool_t *p, const up_model *model)
 {
     return apr_pstrcat(p, "UPDATE ", up_pg_table(p, model->journal),
                        " SET lease = now() + make_interval(secs => $3::int) "
-                       "WHERE id = $1::bigint AND owner = $2::text RETURNING id",
+                       "WHERE id = $1::bigint AND owner = $2::text AND attempts = $4::int "
+                       "RETURNING id",
                        NULL);
 }
 
 const char *up_pg_sql_strike(apr_pool_t *p, const up_model *model)
 {
     return apr_pstrcat(p, "DELETE FROM ", up_pg_table(p, model->journal),
-                       " WHERE id = $1::bigint AND owner = $2::text RETURNING id", NULL);
+                       " WHERE id = $1::bigint AND owner = $2::text AND attempts = $3::int "
+                       "RETURNING id",
+                       NULL);
 }

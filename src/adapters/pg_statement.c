@@ -34,6 +34,8 @@ typedef struct exchange {
     apr_pool_t *p;
     apr_time_t end;
     const up_pg_statement *statement;
+    const up_pg_statement *preparing[2]; /* whose answers are awaited, in their order */
+    int preparing_count, prepared_count;
 } exchange;
 
 static PGconn *native(const up_dbd_connection *connection)
@@ -55,17 +57,14 @@ static void cut(up_dbd_connection *connection)
     connection->broken = 1;
 }
 
-/* A server that went away has closed its end: seen before anything is sent, so
- * that no write is left in doubt. */
+/* A server that went away has closed its end, and one that ended the session has
+ * said so: seen before anything is sent, so that no write is left in doubt. An idle
+ * connection has nothing else to say. */
 static int is_alive(up_dbd_connection *connection)
 {
     struct pollfd fd = {PQsocket(native(connection)), POLLIN, 0};
 
-    if (PQstatus(native(connection)) != CONNECTION_OK || fd.fd < 0)
-        return 0;
-    if (poll(&fd, 1, 0) == 0)
-        return 1;
-    return PQconsumeInput(native(connection)) && PQstatus(native(connection)) == CONNECTION_OK;
+    return PQstatus(native(connection)) == CONNECTION_OK && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
 }
 
 static int is_class(const char *state, const char *class)
@@ -103,6 +102,19 @@ static const char *one_line(apr_pool_t *p, const char *message)
     return line;
 }
 
+/* What the table does not take (22, 23), where the values are a client's. */
+static up_problem *not_taken(const exchange *ex, const char *state, const char *text)
+{
+    up_problem *problem =
+        up_problem_make(ex->p, UP_VALIDATION_ERROR, "The database does not take these values.");
+
+    problem->log = apr_psprintf(ex->p,
+                                "the database did not %s: %s (SQLSTATE %s); where a field's rule "
+                                "is wider than its column, mend UserProfileField",
+                                ex->statement->what, one_line(ex->p, text), state);
+    return problem;
+}
+
 static up_problem *failed(exchange *ex, const PGresult *result)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -114,6 +126,8 @@ static up_problem *failed(exchange *ex, const PGresult *result)
         text = PQerrorMessage(ex->pg);
     if (is_lost(state, ex->pg))
         cut(ex->connection);
+    if (ex->statement->from_client && (is_class(state, "22") || is_class(state, "23")))
+        return not_taken(ex, state, text);
     return up_problem_logged(
         ex->p, is_passing(state, ex->pg) ? UP_SERVICE_UNAVAILABLE : UP_INTERNAL_ERROR,
         "the database could not %s: %s (SQLSTATE %s)%s", ex->statement->what, one_line(ex->p, text),
@@ -172,6 +186,16 @@ static up_problem *next_result(exchange *ex, PGresult **result)
     return NULL;
 }
 
+/* A prepared statement stays, even where the transaction that it was prepared in
+ * fails after it: only a statement's preparation answers without rows. */
+static void remember(exchange *ex)
+{
+    const up_pg_statement *statement = ex->preparing[ex->prepared_count];
+
+    if (ex->prepared_count++ < ex->preparing_count)
+        apr_hash_set(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING, "");
+}
+
 /* Reads up to the pipeline's end. The last result with rows is the answer; the
  * first error is the error: what follows it is only marked as skipped. */
 static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **error)
@@ -201,6 +225,8 @@ static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **erro
         } else if (status == PGRES_FATAL_ERROR && !*error) {
             *error = result;
         } else {
+            if (status == PGRES_COMMAND_OK)
+                remember(ex);
             PQclear(result);
         }
     }
@@ -209,19 +235,13 @@ static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **erro
 /* Without values it is prepared only. */
 static int send_statement(exchange *ex, const up_pg_statement *statement, const char *const *values)
 {
-    if (!apr_hash_get(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING) &&
-        !PQsendPrepare(ex->pg, statement->name, statement->sql, 0, NULL))
-        return 0;
+    if (!apr_hash_get(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING)) {
+        if (!PQsendPrepare(ex->pg, statement->name, statement->sql, 0, NULL))
+            return 0;
+        ex->preparing[ex->preparing_count++] = statement;
+    }
     return !values || PQsendQueryPrepared(ex->pg, statement->name, statement->parameters, values,
                                           NULL, NULL, 0);
-}
-
-static void remember(exchange *ex, const up_pg_statement *statement)
-{
-    apr_hash_t *prepared = ex->connection->prepared;
-
-    if (!apr_hash_get(prepared, statement->name, APR_HASH_KEY_STRING))
-        apr_hash_set(prepared, statement->name, APR_HASH_KEY_STRING, "");
 }
 
 static apr_status_t clear_result(void *result)
@@ -230,7 +250,8 @@ static apr_status_t clear_result(void *result)
     return APR_SUCCESS;
 }
 
-/* What the statements cannot do without, once for each connection. */
+/* What the statements cannot do without: once for each connection, and again for
+ * another contract that waits for longer or shorter. */
 static int send_session(exchange *ex)
 {
     const apr_interval_time_t deadline = up_dbd_pool_settings(ex->pool)->deadline;
@@ -241,7 +262,8 @@ static int send_session(exchange *ex)
     values[0] = apr_psprintf(ex->p, "%d", (int)(apr_time_as_msec(deadline) * 9 / 10));
     return PQsendQueryParams(ex->pg,
                              "SELECT set_config('statement_timeout', $1, false), "
-                             "set_config('client_encoding', 'UTF8', false)",
+                             "set_config('client_encoding', 'UTF8', false), "
+                             "set_config('TimeZone', 'UTC', false)",
                              1, NULL, values, NULL, NULL, 0) &&
            PQpipelineSync(ex->pg);
 }
@@ -258,7 +280,8 @@ static up_problem *converse(exchange *ex, const up_pg_statement *first,
                             PGresult **answer, PGresult **error)
 {
     up_problem *problem;
-    int session = !ex->connection->ready;
+    apr_interval_time_t deadline = up_dbd_pool_settings(ex->pool)->deadline;
+    int session = ex->connection->deadline != deadline;
 
     PQsetnonblocking(ex->pg, 1);
     PQsetNoticeReceiver(ex->pg, ignore_notice, NULL);
@@ -274,7 +297,7 @@ static up_problem *converse(exchange *ex, const up_pg_statement *first,
         PQclear(*answer);
         PQclear(*error);
         *answer = *error = NULL;
-        ex->connection->ready = !problem;
+        ex->connection->deadline = problem ? 0 : deadline;
     }
     return problem ? problem : read_results(ex, answer, error);
 }
@@ -295,6 +318,7 @@ static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_s
     up_problem *problem;
 
     *answer = NULL;
+    ex->preparing_count = ex->prepared_count = 0;
     problem = converse(ex, first, statement, values, answer, &error);
     *forgotten = !problem && is_forgotten(error);
     if (!problem && error)
@@ -305,10 +329,6 @@ static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_s
     if (problem) {
         PQclear(*answer);
         *answer = NULL;
-    } else {
-        if (first)
-            remember(ex, first);
-        remember(ex, statement);
     }
     if (!ex->connection->broken && !PQexitPipelineMode(ex->pg))
         cut(ex->connection);

@@ -5,8 +5,9 @@
  * what apr_dbd does not give: a deadline, the SQLSTATE, and statements that are
  * prepared again when a connection had to be made anew.
  *
- * The session needs nothing of the sysadmin: statement_timeout and the client
- * encoding are set when a connection is first used.
+ * The session needs nothing of the sysadmin: statement_timeout, the client encoding
+ * and the time zone (UTC, as which a column without one is read) are set when a
+ * connection is first used.
  */
 #ifndef UP_PG_STATEMENT_H
 #define UP_PG_STATEMENT_H
@@ -25,6 +26,7 @@ typedef struct up_pg_statement {
     const char *name; /* a function of the SQL, so that two contracts may share a connection */
     const char *sql;
     int parameters;
+    int from_client; /* it writes a client's values: that one is not taken is the client's error */
 } up_pg_statement;
 
 /** Makes a statement in p. */

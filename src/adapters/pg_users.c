@@ -13,8 +13,8 @@ typedef struct pg_users {
     const up_model *model;
     up_dbd_pool *pool;
     const char *owner, *lease;
-    up_pg_statement *read, *update, *announce, *swap, *publish, *withdraw, *lock, *soft_delete,
-        *erase, *settle;
+    up_pg_statement *read, *update, *announce, *swap, *publish, *lock_upload, *doom, *withdraw,
+        *lock, *soft_delete, *erase, *settle;
 } pg_users;
 
 /* The parameters of a statement, pushed one after the other. */
@@ -212,6 +212,22 @@ static up_problem *pg_publish(up_user_store *self, apr_pool_t *p, const up_swap 
     return problem;
 }
 
+static up_problem *pg_doom(up_user_store *self, apr_pool_t *p, const char *asset, int *doomed)
+{
+    pg_users *users = (pg_users *)self;
+    parameters params = {.count = 0};
+    PGresult *result;
+    up_problem *problem;
+
+    push(&params, asset);
+    push(&params, users->owner);
+    push(&params, users->lease);
+    problem = up_pg_run(users->pool, p, users->lock_upload, users->doom, params.values, &result);
+    if (!problem)
+        *doomed = PQntuples(result) > 0;
+    return problem;
+}
+
 static up_problem *pg_withdraw(up_user_store *self, apr_pool_t *p, const char *asset)
 {
     pg_users *users = (pg_users *)self;
@@ -273,8 +289,9 @@ static up_problem *pg_check(up_user_store *self, apr_pool_t *p)
 {
     pg_users *users = (pg_users *)self;
     const up_pg_statement *const statements[] = {
-        users->read,     users->update, users->announce,    users->swap,  users->publish,
-        users->withdraw, users->lock,   users->soft_delete, users->erase, users->settle};
+        users->read,    users->update,      users->announce, users->swap,
+        users->publish, users->lock_upload, users->doom,     users->withdraw,
+        users->lock,    users->soft_delete, users->erase,    users->settle};
     up_problem *problem = NULL;
     size_t i;
 
@@ -301,7 +318,12 @@ static void prepare_avatar(pg_users *users, apr_pool_t *p, int pairs)
     users->announce = up_pg_statement_create(p, "announce an upload in the journal",
                                              up_pg_sql_announce(p, model), 6);
     users->swap = up_pg_statement_create(p, "swap the avatar", up_pg_sql_swap(p, model), 7 + pairs);
+    users->swap->from_client = 1;
     users->publish = up_pg_statement_create(p, "set the avatar", up_pg_sql_publish(p, model), 3);
+    users->lock_upload = up_pg_statement_create(p, "lock an upload in the journal",
+                                                up_pg_sql_lock_upload(p, model), 1);
+    users->doom =
+        up_pg_statement_create(p, "doom an upload in the journal", up_pg_sql_doom(p, model), 3);
     users->withdraw = up_pg_statement_create(p, "strike an upload out of the journal",
                                              up_pg_sql_withdraw(p, model), 1);
 }
@@ -313,8 +335,6 @@ static void prepare_deletion(pg_users *users, apr_pool_t *p)
     if (model->state.deleted)
         users->soft_delete =
             up_pg_statement_create(p, "soft-delete a user", up_pg_sql_soft_delete(p, model), 8);
-    users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
-                                         UP_PG_ACCOUNT_PARAMETERS);
     users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
 }
 
@@ -325,16 +345,21 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
 
     users->read = up_pg_statement_create(p, "read a user", up_pg_sql_read(p, model),
                                          UP_PG_ACCOUNT_PARAMETERS);
-    if (pairs)
+    if (pairs) {
         users->update = up_pg_statement_create(p, "update a user", up_pg_sql_update(p, model),
                                                UP_PG_ACCOUNT_PARAMETERS + pairs);
+        users->update->from_client = 1;
+    }
     if (model->avatar)
         prepare_avatar(users, p, pairs);
     if (model->deletable)
         prepare_deletion(users, p);
-    if (model->deletable || model->avatar)
+    if (model->deletable || model->avatar) {
+        users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
+                                             UP_PG_ACCOUNT_PARAMETERS);
         users->settle = up_pg_statement_create(p, "strike entries out of the journal",
                                                up_pg_sql_settle(p, model), 1);
+    }
 }
 
 up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_model *model,
@@ -347,6 +372,7 @@ up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_mod
                                   .announce = pg_announce,
                                   .swap = pg_swap,
                                   .publish = pg_publish,
+                                  .doom = pg_doom,
                                   .withdraw = pg_withdraw,
                                   .remove = pg_remove,
                                   .check = pg_check,

@@ -4,6 +4,8 @@
 #include <apr_file_io.h>
 #include <apr_network_io.h>
 #include <apr_strings.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,8 +90,8 @@ int up_owner_is_dead(apr_pool_t *p, const char *owner)
     if (!colon || colon == pid || strspn(pid, "0123456789") != (size_t)(colon - pid))
         return 0;
     start = start_of(p, apr_pstrmemdup(p, pid, (apr_size_t)(colon - pid)));
-    /* Without /proc nothing is known of anybody; ourselves we would see. */
+    /* What /proc does not show may be hidden, or out of reach for the moment. */
     if (!start)
-        return start_of(p, "self") != NULL;
+        return kill((pid_t)strtol(pid, NULL, 10), 0) != 0 && errno == ESRCH;
     return strcmp(start, colon + 1) != 0;
 }

@@ -25,7 +25,8 @@ static const char *skip_separators(const char *s)
     return s + strspn(s, " \t,");
 }
 
-/* Reads one tag at s. Returns what follows it, or NULL where there is none. */
+/* Reads one tag at s, up to the comma or the end that must follow it. Returns what
+ * that is, or NULL where there is no tag. */
 static const char *parse_tag(apr_pool_t *p, const char *s, up_tag *tag)
 {
     const char *end;
@@ -36,7 +37,8 @@ static const char *parse_tag(apr_pool_t *p, const char *s, up_tag *tag)
     if (*s != '"' || !(end = strchr(s + 1, '"')))
         return NULL;
     tag->value = without_coding(p, s + 1, (apr_size_t)(end - s - 1));
-    return end + 1;
+    end += 1 + strspn(end + 1, " \t");
+    return *end == ',' || *end == '\0' ? end : NULL;
 }
 
 up_tags *up_tags_parse(apr_pool_t *p, const char *header)
@@ -71,7 +73,7 @@ static int match(const up_tags *tags, const char *etag, int weakly)
 
     if (tags->any)
         return 1;
-    for (i = 0; i < tags->list->nelts; i++) {
+    for (i = 0; etag && i < tags->list->nelts; i++) {
         const up_tag *tag = &APR_ARRAY_IDX(tags->list, i, up_tag);
 
         if ((weakly || !tag->weak) && strcmp(tag->value, etag) == 0)

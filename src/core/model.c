@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/model.h"
 
+#include <apr_lib.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -77,14 +80,83 @@ static int is_integer(const char *text)
     return len < 19 || strcmp(digits, limit) <= 0;
 }
 
-/* RFC 3986, as far as a browser needs it: http or https, a host, no blanks. */
+/* Beyond ASCII it is for others to judge: IDNA, RFC 6531, RFC 3987. */
+static int is_letter(char c)
+{
+    return (unsigned char)c >= 0x80 || apr_isalnum(c);
+}
+
+/* Labels of 1 to 63 bytes with a dot between, no hyphen at a label's start or end. */
+static int is_domain(const char *text, size_t len)
+{
+    size_t i, start = 0;
+
+    for (i = 0; i <= len; i++) {
+        if (i < len && text[i] != '.') {
+            if (!is_letter(text[i]) && text[i] != '-')
+                return 0;
+            continue;
+        }
+        if (i == start || i - start > 63 || text[start] == '-' || text[i - 1] == '-')
+            return 0;
+        start = i + 1;
+    }
+    return len <= 253;
+}
+
+/* RFC 3986, 3.2: a host and perhaps a port. A user's name there is a trap for those
+ * who read it (RFC 9110, 4.2.4). */
+static int is_authority(const char *text, size_t len)
+{
+    const char *end = text + len, *port;
+    size_t host = *text == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":/?#");
+
+    if (host < 1 || host > len)
+        return 0;
+    if (*text == '[' ? strspn(text + 1, "0123456789abcdefABCDEF:.") + 2 != host || host < 4
+                     : !is_domain(text, text[host - 1] == '.' ? host - 1 : host))
+        return 0;
+    port = text + host;
+    if (port == end)
+        return 1;
+    return *port == ':' && end - port <= 6 &&
+           strspn(port + 1, "0123456789") >= (size_t)(end - port - 1) && atoi(port + 1) <= 65535;
+}
+
+/* No blanks nor what never stands in a URL; percent signs as escapes only. */
+static int is_path(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("\"<>\\^`{|}", *text))
+            return 0;
+        if (*text == '%' && (!apr_isxdigit(text[1]) || !apr_isxdigit(text[2])))
+            return 0;
+    }
+    return 1;
+}
+
+/* RFC 3986, as far as a browser needs it: http or https, and a host. */
 static int is_url(const char *text)
 {
-    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
-                       : strncmp(text, "http://", 7) == 0 ? text + 7
-                                                          : NULL;
+    const char *authority = strncasecmp(text, "https://", 8) == 0  ? text + 8
+                            : strncasecmp(text, "http://", 7) == 0 ? text + 7
+                                                                   : NULL;
+    size_t len = authority ? strcspn(authority, "/?#") : 0;
 
-    return host && *host && !strchr("/?#:@", *host) && !strpbrk(host, " \t\"<>\\^`{|}");
+    return authority && is_authority(authority, len) && is_path(authority + len);
+}
+
+/* RFC 5322's dot-atom; RFC 5321, 4.5.3.1.1: at most 64 bytes. */
+static int is_local_part(const char *text, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len; i++) {
+        if (text[i] == '.' ? i == 0 || i == len - 1 || text[i - 1] == '.'
+                           : !is_letter(text[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", text[i]))
+            return 0;
+    }
+    return len > 0 && len <= 64;
 }
 
 /* RFC 5321's Mailbox without quoted strings and address literals; whether it
@@ -92,13 +164,9 @@ static int is_url(const char *text)
 static int is_email(const char *text)
 {
     const char *at = strchr(text, '@');
-    const char *domain = at ? at + 1 : "";
-    size_t len = strlen(domain);
 
-    return at && at > text && at - text <= 64 && len > 0 && len <= 255 &&
-           !strpbrk(text, " \t\"(),:;<>[]\\") && !strchr(domain, '@') && !strstr(text, "..") &&
-           *text != '.' && at[-1] != '.' && *domain != '.' && *domain != '-' &&
-           domain[len - 1] != '.' && domain[len - 1] != '-';
+    return at && strlen(text) <= 254 && is_local_part(text, (size_t)(at - text)) &&
+           is_domain(at + 1, strlen(at + 1));
 }
 
 int up_type_holds(up_type type, const char *text)

@@ -62,7 +62,7 @@ typedef struct up_state_columns {
     const char *active;  /* boolean; false means deactivated */
     const char *updated; /* timestamp; set by each update and soft deletion */
     const char *since;   /* timestamp; a token issued before it is refused */
-    const char *version; /* whole number; counted up by each write, and the entity tag */
+    const char *version; /* whole number; counted up by each write, and makes the entity tag */
 } up_state_columns;
 
 typedef struct up_model {
@@ -76,7 +76,7 @@ typedef struct up_model {
     up_state_columns state;
     apr_array_header_t *conditions; /* of up_constant: a row is a user only where these hold */
     apr_array_header_t *related;    /* of up_related */
-    int deletable;      /* can an account be deleted? */
+    int deletable;                  /* can an account be deleted? */
     int refuse_unknown; /* is a member that can't be written an error? else it is ignored */
 } up_model;
 

@@ -82,29 +82,73 @@ static const char *description(up_type type)
     return descriptions[type] ? descriptions[type] : "This must be a string.";
 }
 
+/* jansson writes a U+0000 as an escape; a backslash before it is itself escaped. */
+static int has_nul(const char *json)
+{
+    for (; *json; json++) {
+        if (*json != '\\')
+            continue;
+        if (strncmp(json, "\\u0000", 6) == 0)
+            return 1;
+        json++;
+    }
+    return 0;
+}
+
+/* With no more digits than it takes to have the same numbers: 0.1 is not to become
+ * 0.10000000000000001. Of a double 17 are always enough. */
+static const char *object_text(apr_pool_t *p, const json_t *object)
+{
+    size_t digits, size, flags;
+    char *text;
+    json_t *again;
+    int same;
+
+    for (digits = 15;; digits++) {
+        flags = JSON_COMPACT | JSON_REAL_PRECISION(digits);
+        size = json_dumpb(object, NULL, 0, flags);
+        text = apr_palloc(p, size + 1);
+        json_dumpb(object, text, size, flags);
+        text[size] = '\0';
+        again = digits < 17 ? json_loadb(text, size, JSON_ALLOW_NUL, NULL) : NULL;
+        same = json_equal(again, object);
+        json_decref(again);
+        if (same || digits == 17)
+            return text;
+    }
+}
+
 /* For the database an object is text; a U+0000 in it is none. */
 static void set_object(up_patch *patch, int i, const json_t *object)
 {
     const up_field *field = up_model_field(patch->model, i);
-    size_t size = json_dumpb(object, NULL, 0, JSON_COMPACT);
-    char *text = apr_palloc(patch->pool, size + 1);
+    const char *text = object_text(patch->pool, object);
+    size_t size = strlen(text);
 
-    json_dumpb(object, text, size, JSON_COMPACT);
-    text[size] = '\0';
     if (size > (size_t)field->max)
         invalid(patch, field, UP_VALIDATION_ERROR,
                 apr_psprintf(patch->pool, "This object must have at most %d bytes.", field->max));
-    else if (strstr(text, "\\u0000"))
+    else if (has_nul(text))
         invalid(patch, field, UP_VALIDATION_ERROR, "This object must not contain U+0000.");
     else
         set(patch, i, text);
 }
 
-static void parse_object(up_patch *patch, int i, const char *text)
+static int is_json_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The object as it would be in a JSON body: its strings are not ours to trim. */
+static void parse_object(up_patch *patch, int i, const char *text, apr_size_t len)
 {
     json_t *object;
 
-    if (up_json_object(&object, text, strlen(text), JSON_ALLOW_NUL, patch->pool))
+    while (len > 0 && is_json_blank(text[len - 1]))
+        len--;
+    if (len == 0)
+        set(patch, i, NULL);
+    else if (up_json_object(&object, text, len, JSON_ALLOW_NUL, patch->pool))
         invalid(patch, up_model_field(patch->model, i), UP_VALIDATION_ERROR, description(UP_JSON));
     else
         set_object(patch, i, object);
@@ -117,8 +161,6 @@ static void set_value(up_patch *patch, int i, const char *text, apr_size_t point
 
     if (field->type == UP_LANGUAGE)
         set_language(patch, i, text);
-    else if (field->type == UP_JSON)
-        parse_object(patch, i, text);
     else if (!up_type_holds(field->type, text))
         invalid(patch, field, UP_VALIDATION_ERROR, description(field->type));
     else if (field->type == UP_INTEGER || field->type == UP_BOOLEAN)
@@ -135,6 +177,10 @@ static void set_text(up_patch *patch, int i, const char *value, apr_size_t len)
     const char *text;
     apr_size_t points;
 
+    if (field->type == UP_JSON) {
+        parse_object(patch, i, value, len);
+        return;
+    }
     switch (up_text_clean(patch->pool, value, len, &text, &points)) {
     case UP_TEXT_OK:
         break;
@@ -167,7 +213,7 @@ static void set_json(up_patch *patch, int i, const json_t *value)
         set_text(patch, i, json_string_value(value), json_string_length(value));
     else if (json_is_integer(value) && field->type == UP_INTEGER)
         set(patch, i,
-            apr_psprintf(patch->pool, "%" JSON_INTEGER_FORMAT, json_integer_value(value)));
+            apr_psprintf(patch->pool, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(value)));
     else if (json_is_boolean(value) && field->type == UP_BOOLEAN)
         set(patch, i, json_is_true(value) ? "true" : "false");
     else if (json_is_object(value) && field->type == UP_JSON)
@@ -187,6 +233,8 @@ static void refuse_name(up_patch *patch, int i, const char *name)
 
     if (!patch->model->refuse_unknown)
         return;
+    if (!up_text_is_utf8(name, len))
+        shown = 0; /* an answer is UTF-8 */
     while (shown < len && (name[shown] & 0xc0) == 0x80)
         shown--;
     up_problem_detail(&patch->problem, patch->pool, apr_pstrmemdup(patch->pool, name, shown),

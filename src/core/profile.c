@@ -26,11 +26,42 @@ static json_t *timestamp(apr_pool_t *p, const char *text)
     return json_string(copy);
 }
 
-static json_t *member(apr_pool_t *p, const up_field *field, const char *value)
+/* What jansson has no place for, a number above 64 bits, is JSON nonetheless. */
+static int is_json(const char *text)
 {
-    if (!value)
-        return json_null();
-    switch (field->type) {
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    int good = value || json_error_code(&error) == json_error_numeric_overflow;
+
+    json_decref(value);
+    return good;
+}
+
+/* A column of JSON as it is, but for blanks: jansson would write other numbers, such
+ * as 0.10000000000000001 for 0.1. */
+static const char *compact(apr_pool_t *p, const char *text)
+{
+    char *copy = apr_palloc(p, strlen(text) + 1), *to = copy;
+    int in_string = 0;
+
+    if (!is_json(text))
+        return NULL;
+    for (; *text; text++) {
+        if (!in_string && strchr(" \t\r\n", *text))
+            continue;
+        *to++ = *text;
+        if (in_string && *text == '\\')
+            *to++ = *++text;
+        else if (*text == '"')
+            in_string = !in_string;
+    }
+    *to = '\0';
+    return copy;
+}
+
+static json_t *value_of(apr_pool_t *p, up_type type, const char *value)
+{
+    switch (type) {
     case UP_BOOLEAN:
         return json_boolean(strcmp(value, "true") == 0);
     case UP_INTEGER:
@@ -38,41 +69,53 @@ static json_t *member(apr_pool_t *p, const up_field *field, const char *value)
     case UP_TIMESTAMP:
     case UP_EPOCH_MS:
         return timestamp(p, value);
-    case UP_JSON:
-        return json_loads(value, JSON_DECODE_ANY, NULL);
     default:
         return json_string(value);
     }
 }
 
-static const char *dump(apr_pool_t *p, const json_t *object)
+/* Frees the value, which may be NULL. */
+static const char *dump(apr_pool_t *p, json_t *value)
 {
-    size_t size = json_dumpb(object, NULL, 0, JSON_COMPACT);
-    char *text;
+    size_t size = value ? json_dumpb(value, NULL, 0, JSON_ENCODE_ANY) : 0;
+    char *text = NULL;
 
-    if (size == 0)
-        return NULL;
-    text = apr_palloc(p, size + 1);
-    json_dumpb(object, text, size, JSON_COMPACT);
-    text[size] = '\0';
+    if (size > 0) {
+        text = apr_palloc(p, size + 1);
+        json_dumpb(value, text, size, JSON_ENCODE_ANY);
+        text[size] = '\0';
+    }
+    json_decref(value);
     return text;
+}
+
+/* "name":value, or NULL. */
+static const char *member(apr_pool_t *p, const up_field *field, const char *value)
+{
+    const char *name = dump(p, json_string(field->name)), *text;
+
+    if (!value)
+        text = "null";
+    else if (field->type == UP_JSON)
+        text = compact(p, value);
+    else
+        text = dump(p, value_of(p, field->type, value));
+    return name && text ? apr_pstrcat(p, name, ":", text, NULL) : NULL;
 }
 
 const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row)
 {
-    json_t *object = json_object();
-    const char *text = NULL;
-    int i, failed = object == NULL;
+    apr_array_header_t *members = apr_array_make(p, model->fields->nelts, sizeof(const char *));
+    int i;
 
-    for (i = 0; !failed && i < model->fields->nelts; i++) {
-        const up_field *field = up_model_field(model, i);
+    for (i = 0; i < model->fields->nelts; i++) {
+        const char *text = member(p, up_model_field(model, i), row->values[i]);
 
-        failed = json_object_set_new(object, field->name, member(p, field, row->values[i]));
+        if (!text)
+            return NULL;
+        APR_ARRAY_PUSH(members, const char *) = text;
     }
-    if (!failed)
-        text = dump(p, object);
-    json_decref(object);
-    return text;
+    return apr_pstrcat(p, "{", apr_array_pstrcat(p, members, ','), "}", NULL);
 }
 
 /* One column's part of the digest. */

@@ -13,7 +13,7 @@
  *  "2026-03-14T12:00:00.000000Z", booleans "true" or "false". */
 typedef struct up_row {
     const char *const *values;
-    const char *version; /* of the column that takes the tag's place, or NULL */
+    const char *version; /* the tag, where a column of the table makes it, or NULL */
 } up_row;
 
 /** Characters of an entity tag without its quotes. */
@@ -21,8 +21,8 @@ typedef struct up_row {
 
 /**
  * The profile as JSON, UTF-8, in p. Times lose the zeros at the end of their
- * fraction.
- * @return NULL only where memory is exhausted or a value is not UTF-8.
+ * fraction; a column of JSON is passed on as it is, without its blanks.
+ * @return NULL only where memory is exhausted or a value is not UTF-8, or not JSON.
  */
 const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row);
 

@@ -45,6 +45,16 @@ static up_problem *check_revoked(const up_config *config, request_rec *r, const 
     return problem;
 }
 
+/* The end of the year 9999: as far as a database and Redis can count together. */
+#define LAST_SECOND APR_INT64_C(253402300799)
+
+/* When the token is of no use any more, in seconds since 1970. */
+static apr_int64_t end_of(const up_config *config, const up_claims *claims)
+{
+    return claims->exp < LAST_SECOND - config->rules.leeway ? claims->exp + config->rules.leeway
+                                                            : LAST_SECOND;
+}
+
 static up_problem *verify(const up_config *config, request_rec *r, const char *token)
 {
     up_request_state *state = up_request_state_of(r);
@@ -54,16 +64,17 @@ static up_problem *verify(const up_config *config, request_rec *r, const char *t
         return up_problem_logged(r->pool, UP_SERVICE_UNAVAILABLE,
                                  "this child has no service: see its lines at start, or "
                                  "UserProfile directives are missing for this server");
-    problem = up_token_verify(&state->claims, &config->rules, token,
-                              apr_time_sec(r->request_time), r->pool);
+    problem = up_token_verify(&state->claims, &config->rules, token, apr_time_sec(r->request_time),
+                              r->pool);
     if (problem)
         return problem;
     if (!up_type_holds(config->model->subject_type, state->claims->subject))
         return up_problem_make(r->pool, UP_INVALID_CREDENTIALS, NULL);
-    state->caller = (up_caller){.subject = state->claims->subject,
-                                .jti = state->claims->jti,
-                                .exp = state->claims->exp + config->rules.leeway,
-                                .iat = state->claims->iat};
+    state->caller =
+        (up_caller){.subject = state->claims->subject,
+                    .jti = state->claims->jti,
+                    .exp = end_of(config, state->claims),
+                    .iat = state->claims->iat < LAST_SECOND ? state->claims->iat : LAST_SECOND};
     return check_revoked(config, r, state->claims->jti);
 }
 
@@ -99,15 +110,6 @@ static int is_checked_already(request_rec *r)
     return 1;
 }
 
-static int refuse(request_rec *r, up_problem *problem, int token_was_sent)
-{
-    int status = up_respond_problem(r, problem);
-
-    if (status == HTTP_UNAUTHORIZED)
-        up_respond_challenge(r, token_was_sent);
-    return status;
-}
-
 static int let_in(request_rec *r, const char *subject)
 {
     r->user = apr_pstrdup(r->pool, subject);
@@ -128,13 +130,13 @@ int up_bearer_check(request_rec *r)
         return let_in(r, "");
     token = token_of(r);
     if (!token)
-        return refuse(r, up_problem_make(r->pool, UP_MISSING_TOKEN, NULL), 0);
+        return up_respond_problem(r, up_problem_make(r->pool, UP_MISSING_TOKEN, NULL));
     if (!is_checked_already(r)) {
         problem = verify(config, r, token);
         if (!problem && !up_is_resource(r))
             problem = check_account(config, r);
         if (problem)
-            return refuse(r, problem, 1);
+            return up_respond_problem(r, problem);
     }
     return let_in(r, up_request_state_of(r)->caller.subject);
 }

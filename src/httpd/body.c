@@ -27,12 +27,12 @@ typedef struct pump {
     up_spool spool;
 
     up_multipart *multipart;
-    apr_off_t fed;          /* bytes of the multipart body so far */
-    const char *part;       /* the name of the part under way */
-    apr_size_t part_start;  /* in text, where its value begins */
+    apr_off_t fed;         /* bytes of the multipart body so far */
+    const char *part;      /* the name of the part under way */
+    apr_size_t part_start; /* in text, where its value begins */
     int in_picture;
-    int part_has_filename;
     int seen_picture;
+    int picture_has_name;
 } pump;
 
 static int run(pump *pump)
@@ -120,19 +120,28 @@ static const char *part_begin(void *baton, const up_part *part)
 
     pump->part = apr_pstrdup(pump->r->pool, part->name);
     pump->part_start = pump->text_len;
-    pump->part_has_filename = part->filename && *part->filename;
     pump->in_picture = pump->body->wants_picture && strcmp(part->name, AVATAR_PART) == 0;
-    if (pump->in_picture && pump->seen_picture)
+    if (!pump->in_picture)
+        return NULL;
+    if (pump->seen_picture)
         return stop(pump, up_problem_make(pump->r->pool, UP_MALFORMED_MULTIPART,
                                           "The field 'avatar' comes twice."));
-    pump->seen_picture |= pump->in_picture;
+    pump->seen_picture = 1;
+    pump->picture_has_name = part->filename && *part->filename;
     return NULL;
 }
 
+static int is_field(const pump *pump)
+{
+    return up_model_find(pump->body->patch->model, pump->part, strlen(pump->part)) >= 0;
+}
+
+/* Is it a field, or an unknown name that is to be refused? */
 static int is_wanted(const pump *pump)
 {
-    return pump->body->patch &&
-           up_model_find(pump->body->patch->model, pump->part, strlen(pump->part)) >= 0;
+    const up_patch *patch = pump->body->patch;
+
+    return patch && (patch->model->refuse_unknown || is_field(pump));
 }
 
 static const char *part_data(void *baton, const char *data, apr_size_t len)
@@ -141,7 +150,7 @@ static const char *part_data(void *baton, const char *data, apr_size_t len)
 
     if (pump->in_picture)
         return stop(pump, up_spool_write(&pump->spool, data, len));
-    if (is_wanted(pump) && !keep_text(pump, data, len))
+    if (is_wanted(pump) && is_field(pump) && !keep_text(pump, data, len))
         return "Everything but the avatar may have at most 64 KiB.";
     return NULL;
 }
@@ -185,7 +194,7 @@ static up_problem *finish_picture(pump *pump)
 {
     up_problem *problem = NULL, *invalid = pump->body->patch ? pump->body->patch->problem : NULL;
 
-    if (pump->spool.size > 0 || (pump->seen_picture && pump->part_has_filename))
+    if (pump->spool.size > 0 || pump->picture_has_name)
         problem = up_spool_picture(&pump->spool, &pump->body->picture);
     if (problem && invalid) {
         up_problem_detail(&invalid, pump->r->pool, AVATAR_PART, UP_INVALID_FILE_TYPE,
@@ -286,7 +295,7 @@ int up_body_read(request_rec *r, up_body *body, int raw)
     pump pump = {.r = r, .body = body, .spool = {.pool = r->pool, .max = UP_PICTURE_MAX}};
     up_media_type *type =
         up_media_type_parse(r->pool, apr_table_get(r->headers_in, "Content-Type"));
-    int (*read_it)(struct pump *pump) = NULL;
+    int (*read_it)(struct pump * pump) = NULL;
 
     if (type && !is_encoded(r)) {
         if (strcmp(type->value, "multipart/form-data") == 0) {

@@ -21,6 +21,9 @@ void *up_config_create(apr_pool_t *p, server_rec *s)
 /* What is set in add, else what is set in base. */
 #define MERGE(member) merged->member = add->member ? add->member : base->member
 
+/* For what can also be set to nothing. */
+#define MERGE_SET(set, member) merged->member = add->set ? add->member : base->member
+
 static void merge_timeouts(up_timeouts *merged, const up_timeouts *base, const up_timeouts *add)
 {
     MERGE(pool);
@@ -30,22 +33,61 @@ static void merge_timeouts(up_timeouts *merged, const up_timeouts *base, const u
     MERGE(storage);
 }
 
+/* How much and how long: what is the machine's rather than the contract's. */
+static void merge_limits(up_config *merged, const up_config *base, const up_config *add)
+{
+    MERGE(connections);
+    MERGE_SET(sweep_set, sweep);
+    MERGE(sweep_set);
+    merge_timeouts(&merged->timeouts, &base->timeouts, &add->timeouts);
+}
+
 static void merge_table(up_config *merged, const up_config *base, const up_config *add)
 {
     MERGE(table);
     MERGE(journal);
     MERGE(key);
+    MERGE_SET(subject, subject_type);
     MERGE(subject);
-    merged->subject_type = add->subject ? add->subject_type : base->subject_type;
     MERGE(fields);
     MERGE(related);
-    merged->state = add->state_set ? add->state : base->state;
+    MERGE_SET(state_set, state);
     MERGE(state_set);
     MERGE(conditions);
 }
 
+static void merge_tokens(up_config *merged, const up_config *base, const up_config *add)
+{
+    MERGE(keys);
+    MERGE(claims);
+    MERGE_SET(leeway_set, leeway);
+    MERGE(leeway_set);
+    MERGE(roles_claim);
+    MERGE(role_aliases);
+    MERGE_SET(redis_set, redis);
+    MERGE(redis_set);
+    MERGE_SET(cookie_set, cookie);
+    MERGE(cookie_set);
+}
+
+static void merge_answers(up_config *merged, const up_config *base, const up_config *add)
+{
+    /* A virtual host with a folder has no Cloudinary from the main server. */
+    MERGE_SET(avatars_set, cloudinary);
+    MERGE_SET(avatars_set, folder);
+    MERGE(avatars_set);
+    MERGE(methods);
+    MERGE(unknown_user);
+    MERGE(unknown_fields);
+    MERGE(errors);
+    MERGE(problem_base);
+    MERGE_SET(envelope_set, envelope);
+    MERGE(envelope_set);
+}
+
 void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
 {
+    static const up_config nothing;
     const up_config *base = basev, *add = addv;
     up_config *merged;
 
@@ -57,29 +99,18 @@ void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
     merged = apr_pcalloc(p, sizeof(*merged));
     merged->said = 1;
     merged->used = add->used || base->used;
+    merge_limits(merged, base, add);
+    if (add->table)
+        base = &nothing;
     merge_table(merged, base, add);
-    MERGE(keys);
-    MERGE(claims);
-    merged->leeway = add->leeway_set ? add->leeway : base->leeway;
-    MERGE(leeway_set);
-    MERGE(roles_claim);
-    MERGE(role_aliases);
-    MERGE(redis);
-    MERGE(cookie);
-    /* A virtual host with a folder has no Cloudinary from the main server. */
-    merged->cloudinary = add->cloudinary || add->folder ? add->cloudinary : base->cloudinary;
-    merged->folder = add->cloudinary || add->folder ? add->folder : base->folder;
-    MERGE(methods);
-    MERGE(unknown_user);
-    MERGE(unknown_fields);
-    MERGE(errors);
-    MERGE(problem_base);
-    MERGE(envelope);
-    MERGE(connections);
-    merged->sweep = add->sweep_set ? add->sweep : base->sweep;
-    MERGE(sweep_set);
-    merge_timeouts(&merged->timeouts, &base->timeouts, &add->timeouts);
+    merge_tokens(merged, base, add);
+    merge_answers(merged, base, add);
     return merged;
+}
+
+up_config *up_config_copy(apr_pool_t *p, const up_config *config)
+{
+    return apr_pmemdup(p, config, sizeof(*config));
 }
 
 void *up_location_create(apr_pool_t *p, char *path)
@@ -93,7 +124,8 @@ void *up_location_merge(apr_pool_t *p, void *basev, void *addv)
     const up_location *base = basev, *add = addv;
     up_location *merged = apr_pcalloc(p, sizeof(*merged));
 
-    MERGE(path);
+    MERGE_SET(path_set, path);
+    MERGE(path_set);
     return merged;
 }
 
@@ -174,7 +206,54 @@ static const char *missing(const up_config *config)
     return NULL;
 }
 
-static const char *misfit(const up_config *config)
+/* What an account is found by and its state is read from: which directive named
+ * the column, or NULL. */
+static const char *user_of_column(const up_model *model, const char *column)
+{
+    const struct {
+        const char *column, *directive;
+    } users[] = {{model->key, "UserProfileKeyColumn"},
+                 {model->subject, "UserProfileSubjectColumn"},
+                 {model->state.deleted, "UserProfileStateColumns"},
+                 {model->state.active, "UserProfileStateColumns"},
+                 {model->state.updated, "UserProfileStateColumns"},
+                 {model->state.since, "UserProfileStateColumns"},
+                 {model->state.version, "UserProfileStateColumns"}};
+    size_t j;
+    int i;
+
+    for (j = 0; j < sizeof(users) / sizeof(users[0]); j++) {
+        if (users[j].column && strcmp(users[j].column, column) == 0)
+            return users[j].directive;
+    }
+    for (i = 0; i < model->conditions->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(model->conditions, i, up_constant).column, column) == 0)
+            return "UserProfileCondition";
+    }
+    return NULL;
+}
+
+/* With these in a client's hands an account could become another one. */
+static const char *misfit_field(apr_pool_t *p, const up_model *model)
+{
+    int i;
+
+    for (i = 0; i < model->fields->nelts; i++) {
+        const up_field *field = up_model_field(model, i);
+        const char *user =
+            field->writable || field == model->avatar ? user_of_column(model, field->column) : NULL;
+
+        if (user)
+            return apr_psprintf(p,
+                                "UserProfileField %s: %s uses the column %s, so a client can't "
+                                "write it; take writable away",
+                                field->name, user, field->column);
+    }
+    return NULL;
+}
+
+/* methods is what was said of them, 0 for nothing. */
+static const char *misfit_avatar(const up_config *config, unsigned int methods)
 {
     const up_model *model = config->model;
     int storage = config->cloudinary || config->folder;
@@ -185,36 +264,64 @@ static const char *misfit(const up_config *config)
                "/avatars";
     if (storage && !model->avatar)
         return "UserProfileAvatarStorage: no UserProfileField is of type avatar; add one for the "
-               "column that holds the picture's URL";
-    if (config->methods & UP_ALLOW_DELETE && !config->redis)
-        return "UserProfileTokenStore is missing: DELETE ends all sessions, so name where refresh "
-               "tokens are, e.g. UserProfileTokenStore redis://127.0.0.1/0, or leave DELETE out "
-               "of UserProfileMethods";
+               "column that holds the picture's URL, or say UserProfileAvatarStorage none";
+    if (methods & UP_ALLOW_AVATAR && !model->avatar)
+        return "UserProfileMethods avatar: no UserProfileField is of type avatar; add one for the "
+               "column that holds the picture's URL, or leave avatar out";
     return NULL;
 }
 
-static void finish_adapters(up_config *config)
+static const char *misfit(apr_pool_t *p, const up_config *config, unsigned int methods)
 {
-    if (config->redis)
+    const char *error = misfit_field(p, config->model);
+
+    if (!error)
+        error = misfit_avatar(config, methods);
+    if (!error && config->methods & UP_ALLOW_DELETE && !config->redis)
+        error = "UserProfileTokenStore is missing: DELETE ends all sessions, so name where refresh "
+                "tokens are, e.g. UserProfileTokenStore redis://127.0.0.1/0, or leave DELETE out "
+                "of UserProfileMethods";
+    return error;
+}
+
+/* In copies: virtual hosts that inherit an adapter may have limits of their own. */
+static void finish_adapters(apr_pool_t *p, up_config *config)
+{
+    if (config->redis) {
+        config->redis = apr_pmemdup(p, config->redis, sizeof(*config->redis));
         config->redis->timeout = config->timeouts.tokens;
+    }
     if (config->cloudinary) {
+        config->cloudinary = apr_pmemdup(p, config->cloudinary, sizeof(*config->cloudinary));
         config->cloudinary->agent = "mod_userprofile/" UP_VERSION;
         config->cloudinary->limits.connect = config->timeouts.connect;
         config->cloudinary->limits.total = config->timeouts.storage;
     }
 }
 
+static void finish_rules(apr_pool_t *p, up_config *config)
+{
+    config->rules.keys = config->keys;
+    config->rules.claims = or_empty(p, config->claims, sizeof(up_claim_rule));
+    config->rules.leeway = config->leeway;
+    config->role_aliases = or_empty(p, config->role_aliases, sizeof(up_role_alias));
+    if (!config->roles_claim)
+        config->roles_claim = "roles";
+}
+
 const char *up_config_finish(apr_pool_t *p, up_config *config)
 {
+    const unsigned int methods = config->methods;
     const char *error;
 
-    if (!config->said && !config->used)
+    /* What the main server says may be for its virtual hosts only. */
+    if (!config->table && !config->used)
         return NULL;
     error = missing(config);
     if (error)
         return error;
     default_timeouts(&config->timeouts);
-    if (!config->methods)
+    if (!methods)
         config->methods = (up_methods)DEFAULT_METHODS;
     if (!config->connections)
         config->connections = DEFAULT_CONNECTIONS;
@@ -223,14 +330,9 @@ const char *up_config_finish(apr_pool_t *p, up_config *config)
     config->model = make_model(p, config);
     if (!config->model->avatar)
         config->methods = (up_methods)(config->methods & ~UP_ALLOW_AVATAR);
-    config->rules.keys = config->keys;
-    config->rules.claims = or_empty(p, config->claims, sizeof(up_claim_rule));
-    config->role_aliases = or_empty(p, config->role_aliases, sizeof(up_role_alias));
-    if (!config->roles_claim)
-        config->roles_claim = "roles";
-    config->rules.leeway = config->leeway;
-    finish_adapters(config);
-    return misfit(config);
+    finish_rules(p, config);
+    finish_adapters(p, config);
+    return misfit(p, config, methods);
 }
 
 up_config *up_config_of(server_rec *s)

@@ -7,7 +7,10 @@
  * Merging: a virtual host has what it says itself, and for all else what the
  * main server says; each kind of list (fields, keys, …) counts as one thing. A
  * virtual host that says nothing shares the main server's contract, and with
- * it its connections. Lifetime: the configuration pool.
+ * it its connections. One that names a table begins a contract of its own: it
+ * has nothing of the main server's but the limits (timeouts, connections,
+ * sweep), so that neither its columns nor its keys are another table's.
+ * Lifetime: the configuration pool.
  */
 #ifndef UP_CONFIG_H
 #define UP_CONFIG_H
@@ -78,22 +81,28 @@ typedef struct up_config {
     int leeway, leeway_set;
     const char *roles_claim;
     apr_array_header_t *role_aliases; /* of up_role_alias */
-    up_redis_settings *redis;
+    up_redis_settings *redis;         /* NULL: none */
+    int redis_set;
     const char *cookie; /* the Set-Cookie that clears the refresh token, or NULL */
+    int cookie_set;
 
     /* The avatars: one of them, or none. */
     up_cloudinary_settings *cloudinary;
     up_folder_settings *folder;
+    int avatars_set;
 
     up_methods methods;
     int unknown_user; /* 401 or 404; 0 is unset */
     up_unknown_fields unknown_fields;
     up_errors errors;
     const char *problem_base;
-    up_envelope *envelope;
+    up_envelope *envelope; /* NULL: none */
+    int envelope_set;
     up_timeouts timeouts;
     int connections;      /* to the database in a child; 0 is unset */
     int sweep, sweep_set; /* seconds between two sweeps of the journal; 0 is none */
+
+    const char *database; /* up_dbd_database() of the server */
 
     /* Made of the above by up_config_finish(). */
     up_model *model; /* NULL where this server has no contract */
@@ -108,6 +117,7 @@ typedef struct up_config {
 /** The configuration of a <Location>. */
 typedef struct up_location {
     const char *path; /* of the <Location> that is the resource; NULL where none is */
+    int path_set;
 } up_location;
 
 /** For the module record. */
@@ -115,6 +125,10 @@ void *up_config_create(apr_pool_t *p, server_rec *s);
 void *up_config_merge(apr_pool_t *p, void *base, void *add);
 void *up_location_create(apr_pool_t *p, char *path);
 void *up_location_merge(apr_pool_t *p, void *base, void *add);
+
+/** The contract of a virtual host that shares all but its database with the main
+ *  server: a copy, for a service of its own. */
+up_config *up_config_copy(apr_pool_t *p, const up_config *config);
 
 /**
  * Fills in defaults and checks what no single directive can: that all that is

@@ -13,4 +13,15 @@
  */
 const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections);
 
+/** Tells the pools of mod_dbd apart: servers of which this is equal share one. It may
+ *  hold a password. */
+const char *up_dbd_database(apr_pool_t *p, const server_rec *s);
+
+/** Does this virtual host say which database it uses? */
+int up_dbd_is_own(const server_rec *s);
+
+/** Has mod_info and the like print no DBDParams that hold a password. mod_dbd has
+ *  read them by now. */
+void up_dbd_hide_passwords(apr_pool_t *p);
+
 #endif

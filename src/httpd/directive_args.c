@@ -2,12 +2,14 @@
 #include "httpd/directive_args.h"
 
 #include "core/model.h"
+#include "core/text.h"
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Postgres cuts longer names silently, and so would take another column. */
 #define NAME_MAX_BYTES 63
@@ -39,10 +41,16 @@ int up_is_printable(const char *text)
 
 static const char *check_identifier(cmd_parms *cmd, const char *name, apr_size_t len)
 {
-    if (len == 0 || len > NAME_MAX_BYTES || !up_is_printable(name))
-        return apr_psprintf(cmd->pool, "%s: '%s' is no name: 1 to %d bytes, no control characters",
+    if (len == 0 || len > NAME_MAX_BYTES || !up_is_printable(name) || !up_text_is_utf8(name, len))
+        return apr_psprintf(cmd->pool,
+                            "%s: '%s' is no name: 1 to %d bytes of UTF-8, no control characters",
                             cmd->cmd->name, name, NAME_MAX_BYTES);
     return NULL;
+}
+
+int up_is_none(const char *argument)
+{
+    return strcasecmp(argument, "none") == 0;
 }
 
 const char *up_check_name(cmd_parms *cmd, const char *name)
@@ -84,6 +92,21 @@ const char *up_parse_int(cmd_parms *cmd, const char *what, const char *text, int
                             cmd->cmd->name, what, min, max, text);
     *value = (int)number;
     return NULL;
+}
+
+int up_parse_time(const char *text, apr_interval_time_t *value)
+{
+    static const char *const units[] = {"", "s", "ms", "mi", "min", "h"};
+    const char *unit = text + strspn(text, "0123456789");
+    size_t i;
+
+    /* httpd's own function looks at a unit's first letters only. */
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcasecmp(unit, units[i]) == 0 && unit > text &&
+            ap_timeout_parameter_parse(text, value, "s") == APR_SUCCESS)
+            return 0;
+    }
+    return -1;
 }
 
 const char *up_type_names(apr_pool_t *p)

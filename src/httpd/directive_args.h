@@ -13,10 +13,14 @@
 /** The configuration that a directive outside of sections fills. */
 up_config *up_said(cmd_parms *cmd);
 
+/** Is it the word for nothing at all, which a virtual host can say in the place of what
+ *  the main server says? */
+int up_is_none(const char *argument);
+
 /** The array, made on first use, of elements of size bytes. */
 apr_array_header_t *up_list(cmd_parms *cmd, apr_array_header_t **array, int size);
 
-/** Is this a column's or field's name: 1 to 63 bytes, none of them a control character? */
+/** Is this a column's or field's name: 1 to 63 bytes of UTF-8, without control characters? */
 const char *up_check_name(cmd_parms *cmd, const char *name);
 
 /** Is this a table's name, with or without its schema? */
@@ -28,6 +32,10 @@ const char *up_option(const char *argument, const char *name);
 /** A whole number from min to max. */
 const char *up_parse_int(cmd_parms *cmd, const char *what, const char *text, int min, int max,
                          int *value);
+
+/** A time as httpd writes it: a number of seconds, or with a unit: ms, s, min, h.
+ *  @return 0, or -1 where it is none. */
+int up_parse_time(const char *text, apr_interval_time_t *value);
 
 /** No control characters? */
 int up_is_printable(const char *text);

@@ -6,6 +6,7 @@
 #include "httpd/config.h"
 #include "httpd/directive_args.h"
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 #include <http_core.h>
 #include <jansson.h>
@@ -13,15 +14,27 @@
 #include <string.h>
 #include <strings.h>
 
+/* Its path is compared with the request's as it is: no pattern, and no slash
+ * at its end, as avatar follows after one. */
+static int is_plain_location(const cmd_parms *cmd)
+{
+    const ap_directive_t *parent = cmd->directive->parent;
+    apr_size_t len = cmd->path ? strlen(cmd->path) : 0;
+
+    return parent && strcasecmp(parent->directive, "<Location") == 0 && len > 1 &&
+           cmd->path[0] == '/' && cmd->path[len - 1] != '/' && !strpbrk(cmd->path, "*?[") &&
+           parent->args[strspn(parent->args, " \t")] != '~';
+}
+
 const char *up_set_resource(cmd_parms *cmd, void *locationv, int on)
 {
     up_location *location = locationv;
-    const ap_directive_t *parent = cmd->directive->parent;
 
-    if (!cmd->path || !parent || strcasecmp(parent->directive, "<Location") != 0 ||
-        *cmd->path != '/')
-        return "UserProfile stands inside of <Location \"/path\">, the path of the resource";
+    if (!is_plain_location(cmd))
+        return "UserProfile stands inside of <Location \"/path\">, where /path is that of the "
+               "resource: no pattern, and no slash at its end";
     location->path = on ? apr_pstrdup(cmd->pool, cmd->path) : NULL;
+    location->path_set = 1;
     if (on)
         up_config_of(cmd->server)->used = 1;
     return NULL;
@@ -93,8 +106,8 @@ const char *up_set_timeouts(cmd_parms *cmd, void *unused, int argc, char *const 
             text = up_option(argv[i], names[j].name);
             value = names[j].value;
         }
-        if (!text || ap_timeout_parameter_parse(text, value, "s") != APR_SUCCESS ||
-            *value < apr_time_from_msec(1) || *value > apr_time_from_sec(300))
+        if (!text || up_parse_time(text, value) || *value < apr_time_from_msec(1) ||
+            *value > apr_time_from_sec(300))
             return apr_psprintf(cmd->pool,
                                 "%s: '%s' is no timeout; write e.g. statement=3s, with one of "
                                 "pool, statement, tokens, connect, storage, and 1ms to 300s",
@@ -115,12 +128,20 @@ const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argu
     const char *url, *error, *display;
 
     (void)unused;
+    config->avatars_set = 1;
+    config->cloudinary = NULL;
+    config->folder = NULL;
+    if (up_is_none(argument))
+        return NULL;
     error = up_secret_argument(cmd, argument, &url);
     if (error)
         return error;
-    config->cloudinary = NULL;
-    config->folder = NULL;
-    if (strncmp(url, "file:", 5) == 0) {
+    if (strncasecmp(url, "file:", 5) != 0 && strncasecmp(url, "cloudinary:", 11) != 0)
+        return apr_psprintf(cmd->pool,
+                            "%s takes a URL, cloudinary://KEY:SECRET@CLOUD or file:///path?url=/"
+                            "avatars; or @file with such a URL; or none",
+                            cmd->cmd->name);
+    if (strncasecmp(url, "file:", 5) == 0) {
         config->folder = apr_pcalloc(cmd->pool, sizeof(*config->folder));
         error = up_folder_parse(cmd->pool, url, config->folder);
         display = error ? "" : up_folder_display(cmd->pool, config->folder);
@@ -176,60 +197,75 @@ const char *up_set_errors(cmd_parms *cmd, void *unused, const char *format, cons
                : NULL;
 }
 
-/* A member of the envelope as JSON: what is no number or truth value is a string. */
-static const char *envelope_member(cmd_parms *cmd, const char *argument, const char *equals)
+/* As JSON: what is no number or truth value is a string. NULL where it is not UTF-8. */
+static const char *envelope_value(cmd_parms *cmd, const char *text, int only_string)
 {
-    json_t *name = json_stringn(argument, (size_t)(equals - argument));
-    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-    char *name_text = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL, *value_text;
-    const char *member = NULL;
+    json_t *value = only_string ? NULL : json_loads(text, JSON_DECODE_ANY, NULL);
+    char *dumped;
+    const char *json;
 
     if (!json_is_number(value) && !json_is_boolean(value)) {
         json_decref(value);
-        value = json_string(equals + 1);
+        value = json_string(text);
     }
-    value_text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
-    if (name_text && value_text)
-        member = apr_pstrcat(cmd->pool, name_text, ":", value_text, NULL);
-    free(name_text);
-    free(value_text);
-    json_decref(name);
+    dumped = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    json = dumped ? apr_pstrdup(cmd->pool, dumped) : NULL;
+    free(dumped);
     json_decref(value);
-    return member;
+    return json;
+}
+
+/* One member: NAME=VALUE, or NAME, whose value is the profile. Returns what comes
+ * before the value, and the value itself (NULL: the profile) through *value. */
+static const char *envelope_member(cmd_parms *cmd, const char *argument, apr_hash_t *names,
+                                   const char **value)
+{
+    const char *equals = strchr(argument, '=');
+    const char *name =
+        equals ? apr_pstrmemdup(cmd->pool, argument, (apr_size_t)(equals - argument)) : argument;
+    const char *quoted = *name ? envelope_value(cmd, name, 1) : NULL;
+
+    *value = equals ? envelope_value(cmd, equals + 1, 0) : NULL;
+    if (!quoted || (equals && !*value) || apr_hash_get(names, name, APR_HASH_KEY_STRING))
+        return NULL;
+    apr_hash_set(names, name, APR_HASH_KEY_STRING, "");
+    return apr_pstrcat(cmd->pool, apr_hash_count(names) > 1 ? "," : "{", quoted, ":", NULL);
 }
 
 /* Makes the text before the profile and the text after it. */
 const char *up_set_envelope(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    up_config *config = up_said(cmd);
     up_envelope *envelope = apr_pcalloc(cmd->pool, sizeof(*envelope));
-    const char *text = "{";
+    apr_hash_t *names = apr_hash_make(cmd->temp_pool);
+    const char *text = "";
     int i;
 
     (void)unused;
+    config->envelope_set = 1;
+    config->envelope = NULL;
+    if (argc == 1 && up_is_none(argv[0]))
+        return NULL;
     for (i = 0; i < argc; i++) {
-        const char *equals = strchr(argv[i], '=');
-        const char *member =
-            envelope_member(cmd, argv[i], equals ? equals : argv[i] + strlen(argv[i]));
+        const char *value, *member = envelope_member(cmd, argv[i], names, &value);
 
-        if (!equals && !envelope->head) {
-            envelope->head = apr_psprintf(cmd->pool, "%s%s\"%s\":", text, i ? "," : "",
-                                          ap_escape_quotes(cmd->pool, argv[i]));
-            text = "";
-        } else if (!equals || !member || equals == argv[i]) {
+        if (!member || (!value && envelope->head))
             return apr_psprintf(cmd->pool,
-                                "%s: '%s' is no member; write NAME=VALUE, and once NAME alone for "
-                                "the one that holds the profile",
+                                "%s: '%s' is no member, or is there already; write NAME=VALUE, and "
+                                "once NAME alone for the one that holds the profile",
                                 cmd->cmd->name, argv[i]);
-        } else {
-            text = apr_pstrcat(cmd->pool, text, i ? "," : "", member, NULL);
+        text = apr_pstrcat(cmd->pool, text, member, value, NULL);
+        if (!value) {
+            envelope->head = text;
+            text = "";
         }
     }
     if (!envelope->head)
         return apr_psprintf(cmd->pool,
                             "%s: name the member that holds the profile, e.g. %s status=success "
-                            "message=OK data",
+                            "message=OK data; or none",
                             cmd->cmd->name, cmd->cmd->name);
     envelope->tail = apr_pstrcat(cmd->pool, text, "}", NULL);
-    up_said(cmd)->envelope = envelope;
+    config->envelope = envelope;
     return NULL;
 }

@@ -3,6 +3,7 @@
 /* The directives about the users' table. */
 #include "httpd/directives.h"
 
+#include "core/text.h"
 #include "httpd/config.h"
 #include "httpd/directive_args.h"
 
@@ -47,6 +48,29 @@ const char *up_set_subject_column(cmd_parms *cmd, void *unused, const char *name
     return up_check_name(cmd, name);
 }
 
+/* Is there a length to be measured: of text, or of an object's bytes? */
+static const char *check_length_option(cmd_parms *cmd, const up_field *field, int is_min)
+{
+    const up_type type = field->type;
+
+    if (type == UP_STRING || type == UP_URL || type == UP_EMAIL || (type == UP_JSON && !is_min))
+        return NULL;
+    return apr_psprintf(cmd->pool,
+                        "%s %s: a field of type %s has no %s; min is for string, url and email, "
+                        "max for these and json",
+                        cmd->cmd->name, field->name, up_type_name(type), is_min ? "min" : "max");
+}
+
+static const char *set_length(cmd_parms *cmd, up_field *field, const char *min, const char *max)
+{
+    const char *error = check_length_option(cmd, field, min != NULL);
+
+    if (error)
+        return error;
+    return min ? up_parse_int(cmd, "min", min, 0, 65536, &field->min)
+               : up_parse_int(cmd, "max", max, 1, 65536, &field->max);
+}
+
 /* One of a field's options: column=, value=, min=, max=, or a word. */
 static const char *set_field_option(cmd_parms *cmd, up_field *field, const char *option)
 {
@@ -67,9 +91,9 @@ static const char *set_field_option(cmd_parms *cmd, up_field *field, const char 
     if ((field->value = up_option(option, "value")))
         return NULL;
     if ((value = up_option(option, "min")))
-        return up_parse_int(cmd, "min", value, 0, 65536, &field->min);
+        return set_length(cmd, field, value, NULL);
     if ((value = up_option(option, "max")))
-        return up_parse_int(cmd, "max", value, 1, 65536, &field->max);
+        return set_length(cmd, field, NULL, value);
     return apr_psprintf(cmd->pool,
                         "%s: '%s' is no option; there are column=NAME, value=CONSTANT, writable, "
                         "nullable, min=N and max=N",
@@ -87,6 +111,9 @@ static const char *check_options(cmd_parms *cmd, const up_field *field)
     if (field->min > field->max)
         return apr_psprintf(cmd->pool, "%s %s: min=%d is more than max=%d", cmd->cmd->name,
                             field->name, field->min, field->max);
+    if (field->value && field->column != field->name)
+        return apr_psprintf(cmd->pool, "%s %s: column=%s or value=%s, not both", cmd->cmd->name,
+                            field->name, field->column, field->value);
     if (field->value &&
         (field->writable || field->nullable || field->type == UP_AVATAR || field->type == UP_JSON ||
          field->type == UP_EPOCH_MS || field->type == UP_TIMESTAMP))
@@ -94,10 +121,17 @@ static const char *check_options(cmd_parms *cmd, const up_field *field)
                             "%s %s: a constant (value=) is neither writable nor nullable, and of "
                             "type string, integer, boolean, uuid, url, email or language",
                             cmd->cmd->name, field->name);
-    if (field->value && !up_type_holds(field->type, field->value))
+    if (field->value && (!up_type_holds(field->type, field->value) ||
+                         !up_text_is_utf8(field->value, strlen(field->value))))
         return apr_psprintf(cmd->pool, "%s %s: the constant '%s' is no %s", cmd->cmd->name,
                             field->name, field->value, type);
     return NULL;
+}
+
+/* By a client's text, or by its picture. */
+static int is_changeable(const up_field *field)
+{
+    return field->writable || field->type == UP_AVATAR;
 }
 
 /* What is right for a field beside the others. */
@@ -114,8 +148,9 @@ static const char *check_field(cmd_parms *cmd, const up_config *config, const up
         if (field->type == UP_AVATAR && other->type == UP_AVATAR)
             return apr_psprintf(cmd->pool, "%s %s: there is an avatar already, %s", cmd->cmd->name,
                                 field->name, other->name);
-        if (field->writable && other->writable && strcmp(other->column, field->column) == 0)
-            return apr_psprintf(cmd->pool, "%s %s: the column %s is writable as %s already",
+        if (is_changeable(field) && is_changeable(other) &&
+            strcmp(other->column, field->column) == 0)
+            return apr_psprintf(cmd->pool, "%s %s: the column %s can be changed as %s already",
                                 cmd->cmd->name, field->name, field->column, other->name);
     }
     if (config->fields->nelts > UP_MAX_FIELDS)
@@ -153,6 +188,13 @@ const char *up_set_state_columns(cmd_parms *cmd, void *unused, int argc, char *c
 
     (void)unused;
     config->state_set = 1;
+    if (argc == 1 && up_is_none(argv[0]))
+        return NULL;
+    if (argc < 1)
+        return apr_psprintf(cmd->pool,
+                            "%s takes at least one of deleted=COLUMN, active=COLUMN, "
+                            "updated=COLUMN, since=COLUMN and version=COLUMN, or none",
+                            cmd->cmd->name);
     for (i = 0; i < argc && !error; i++) {
         const char *value;
 
@@ -169,7 +211,7 @@ const char *up_set_state_columns(cmd_parms *cmd, void *unused, int argc, char *c
         else
             return apr_psprintf(cmd->pool,
                                 "%s: '%s' is no option; there are deleted=COLUMN, active=COLUMN, "
-                                "updated=COLUMN, since=COLUMN and version=COLUMN",
+                                "updated=COLUMN, since=COLUMN and version=COLUMN, or none alone",
                                 cmd->cmd->name, argv[i]);
         error = up_check_name(cmd, value);
     }
@@ -178,11 +220,19 @@ const char *up_set_state_columns(cmd_parms *cmd, void *unused, int argc, char *c
 
 const char *up_add_condition(cmd_parms *cmd, void *unused, const char *column, const char *value)
 {
-    up_config *config = up_said(cmd);
-    up_constant *condition = apr_array_push(up_list(cmd, &config->conditions, sizeof(up_constant)));
+    apr_array_header_t *conditions = up_list(cmd, &up_said(cmd)->conditions, sizeof(up_constant));
 
     (void)unused;
-    *condition = (up_constant){.column = column, .value = value};
+    if (!value && up_is_none(column)) {
+        apr_array_clear(conditions);
+        return NULL;
+    }
+    if (!value || !up_text_is_utf8(value, strlen(value)))
+        return apr_psprintf(cmd->pool,
+                            "%s takes a column and the value that it has in the rows "
+                            "that are users, or none",
+                            cmd->cmd->name);
+    APR_ARRAY_PUSH(conditions, up_constant) = (up_constant){.column = column, .value = value};
     return up_check_name(cmd, column);
 }
 
@@ -203,6 +253,15 @@ const char *up_add_erase(cmd_parms *cmd, void *unused, const char *table, const 
     const char *error;
 
     (void)unused;
+    if (!column && up_is_none(table)) {
+        apr_array_clear(up_list(cmd, &up_said(cmd)->related, sizeof(up_related)));
+        return NULL;
+    }
+    if (!column)
+        return apr_psprintf(cmd->pool,
+                            "%s takes a table and its column that refers to the user's "
+                            "key, or none",
+                            cmd->cmd->name);
     add_related(cmd, table, column, &error);
     return error;
 }

@@ -3,6 +3,7 @@
 /* The directives about tokens and sessions. */
 #include "httpd/directives.h"
 
+#include "core/text.h"
 #include "httpd/config.h"
 #include "httpd/directive_args.h"
 
@@ -33,23 +34,44 @@ const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, cons
     return error ? apr_psprintf(cmd->pool, "%s %s %s: %s", cmd->cmd->name, alg, file, error) : NULL;
 }
 
+static const char *check_claim_name(cmd_parms *cmd, const char *name)
+{
+    if (!*name || !up_text_is_utf8(name, strlen(name)))
+        return apr_psprintf(cmd->pool, "%s takes a claim's name, then the values that are right",
+                            cmd->cmd->name);
+    if (strcmp(name, "exp") == 0 || strcmp(name, "nbf") == 0 || strcmp(name, "sub") == 0)
+        return apr_psprintf(cmd->pool, "%s: %s is always checked", cmd->cmd->name, name);
+    if (strcmp(name, "iat") == 0)
+        return apr_psprintf(cmd->pool,
+                            "%s: iat is a time and has no values; UserProfileStateColumns "
+                            "since=COLUMN requires it",
+                            cmd->cmd->name);
+    return NULL;
+}
+
 const char *up_add_token_claim(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    apr_array_header_t *claims = up_list(cmd, &up_said(cmd)->claims, sizeof(up_claim_rule));
+    const char *error = check_claim_name(cmd, argc > 0 ? argv[0] : "");
     up_claim_rule *rule;
     int i;
 
     (void)unused;
-    if (argc < 1 || !*argv[0])
-        return apr_psprintf(cmd->pool, "%s takes a claim's name, then the values that are right",
-                            cmd->cmd->name);
-    if (strcmp(argv[0], "exp") == 0 || strcmp(argv[0], "nbf") == 0 || strcmp(argv[0], "sub") == 0)
-        return apr_psprintf(cmd->pool, "%s: %s is always checked", cmd->cmd->name, argv[0]);
-    rule = apr_array_push(up_list(cmd, &up_said(cmd)->claims, sizeof(up_claim_rule)));
+    if (error)
+        return error;
+    if (argc == 1 && up_is_none(argv[0])) {
+        apr_array_clear(claims);
+        return NULL;
+    }
+    rule = apr_array_push(claims);
     *rule = (up_claim_rule){.name = argv[0]};
     if (argc > 1)
         rule->values = apr_array_make(cmd->pool, argc - 1, sizeof(const char *));
-    for (i = 1; i < argc; i++)
+    for (i = 1; i < argc; i++) {
+        if (!*argv[i])
+            return apr_psprintf(cmd->pool, "%s %s: a value is empty", cmd->cmd->name, argv[0]);
         APR_ARRAY_PUSH(rule->values, const char *) = argv[i];
+    }
     return NULL;
 }
 
@@ -69,9 +91,13 @@ const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *con
     int i;
 
     (void)unused;
+    config->redis_set = 1;
+    config->redis = NULL;
     if (argc < 1)
-        return apr_psprintf(cmd->pool, "%s takes a URL, e.g. redis://127.0.0.1:6379/0",
+        return apr_psprintf(cmd->pool, "%s takes a URL, e.g. redis://127.0.0.1:6379/0, or none",
                             cmd->cmd->name);
+    if (argc == 1 && up_is_none(argv[0]))
+        return NULL;
     config->redis = apr_pcalloc(cmd->pool, sizeof(*config->redis));
     for (i = 1; i < argc; i++) {
         if ((value = up_option(argv[i], "blacklist")))
@@ -79,10 +105,11 @@ const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *con
         else if ((value = up_option(argv[i], "sessions")))
             config->redis->refresh_prefix = value;
         else
+            /* Not shown: it may be a piece of a URL that has a blank in its password. */
             return apr_psprintf(cmd->pool,
-                                "%s: '%s' is no option; there are blacklist=PREFIX and "
-                                "sessions=PREFIX",
-                                cmd->cmd->name, argv[i]);
+                                "%s: argument %d is no option; after the URL there are "
+                                "blacklist=PREFIX and sessions=PREFIX",
+                                cmd->cmd->name, i + 1);
     }
     error = up_secret_argument(cmd, argv[0], &url);
     if (error)
@@ -96,13 +123,19 @@ const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *con
 
 const char *up_set_cookie(cmd_parms *cmd, void *unused, const char *name, const char *attributes)
 {
+    up_config *config = up_said(cmd);
+
     (void)unused;
+    config->cookie_set = 1;
+    config->cookie = NULL;
+    if (!attributes && up_is_none(name))
+        return NULL;
     if (!*name || strpbrk(name, "()<>@,;:\\\"/[]?={} \t") || !up_is_printable(name))
         return apr_psprintf(cmd->pool, "%s: '%s' is no name of a cookie", cmd->cmd->name, name);
     if (attributes && !up_is_printable(attributes))
         return apr_psprintf(cmd->pool, "%s: the attributes have control characters",
                             cmd->cmd->name);
-    up_said(cmd)->cookie =
+    config->cookie =
         apr_pstrcat(cmd->pool, name, "=; Max-Age=0", attributes ? "; " : "", attributes, NULL);
     return NULL;
 }
@@ -116,14 +149,18 @@ const char *up_set_roles_claim(cmd_parms *cmd, void *unused, const char *name)
 
 const char *up_add_role_alias(cmd_parms *cmd, void *unused, const char *name, const char *role)
 {
-    up_role_alias *alias =
-        apr_array_push(up_list(cmd, &up_said(cmd)->role_aliases, sizeof(up_role_alias)));
+    apr_array_header_t *aliases = up_list(cmd, &up_said(cmd)->role_aliases, sizeof(up_role_alias));
 
     (void)unused;
-    *alias = (up_role_alias){.name = name, .role = role};
-    return *name && *role ? NULL
-                          : apr_psprintf(cmd->pool,
-                                         "%s takes two roles: the one that tokens have, "
-                                         "and the one that it counts as",
-                                         cmd->cmd->name);
+    if (!role && up_is_none(name)) {
+        apr_array_clear(aliases);
+        return NULL;
+    }
+    if (!role || !*name || !*role)
+        return apr_psprintf(cmd->pool,
+                            "%s takes two roles: the one that tokens have, and the one "
+                            "that it counts as; or none",
+                            cmd->cmd->name);
+    APR_ARRAY_PUSH(aliases, up_role_alias) = (up_role_alias){.name = name, .role = role};
+    return NULL;
 }

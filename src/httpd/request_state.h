@@ -14,6 +14,7 @@ typedef struct up_request_state {
     up_claims *claims;   /* of the verified token, or NULL */
     up_caller caller;    /* likewise */
     up_problem *problem; /* why the request is refused, or NULL */
+    const char *allow;   /* of a 405: the methods that there are */
 } up_request_state;
 
 /** The state of a request, made on first use, in its pool. */

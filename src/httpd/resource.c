@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpd/resource.h"
 
+#include "httpd/bearer.h"
 #include "httpd/body.h"
 #include "httpd/config.h"
 #include "httpd/module.h"
@@ -11,14 +12,14 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <string.h>
 #include <strings.h>
 
 APLOG_USE_MODULE(userprofile);
 
 #define ACCEPT_PATCH "application/json, application/merge-patch+json, multipart/form-data"
-#define DELETED                                                                                    \
-    "{\"status\":\"ok\",\"message\":\"Account has been successfully deleted.\"}"
+#define DELETED "{\"status\":\"ok\",\"message\":\"Account has been successfully deleted.\"}"
 
 /* A request with what serves it. */
 typedef struct task {
@@ -28,10 +29,18 @@ typedef struct task {
     up_patch *patch;
 } task;
 
+/* In this phase the server's configuration stands in for the location's: the walk
+ * finds that again, and httpd then goes on with what it has found. */
 int up_resource_map_to_storage(request_rec *r)
 {
-    if (!up_is_resource(r))
+    ap_conf_vector_t *of_server = r->per_dir_config;
+
+    if (!up_config_of(r->server)->used)
         return DECLINED;
+    if (ap_location_walk(r) != OK || !up_is_resource(r)) {
+        r->per_dir_config = of_server;
+        return DECLINED;
+    }
     up_respond_claim_errors(r);
     return OK;
 }
@@ -77,8 +86,8 @@ static int do_update(task *task)
         return status;
     problem = body.problem;
     if (!problem && body.picture)
-        problem = up_avatar_set(task->config->service, &task->request, task->patch, body.picture,
-                                &row);
+        problem =
+            up_avatar_set(task->config->service, &task->request, task->patch, body.picture, &row);
     else if (!problem)
         problem = up_profile_update(task->config->service, &task->request, task->patch, &row);
     return answer(task, problem, row);
@@ -98,8 +107,8 @@ static int do_avatar_set(task *task)
         up_problem_detail(&problem, task->r->pool, "avatar", UP_VALIDATION_ERROR,
                           "Send the image in a part named avatar.");
     if (!problem)
-        problem = up_avatar_set(task->config->service, &task->request, task->patch, body.picture,
-                                &row);
+        problem =
+            up_avatar_set(task->config->service, &task->request, task->patch, body.picture, &row);
     return answer(task, problem, row);
 }
 
@@ -139,8 +148,7 @@ static up_problem *parse_hard(request_rec *r, const up_model *model, int *hard)
 
     *hard = value && (strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0);
     if (value && !*hard && strcasecmp(value, "false") != 0 && strcmp(value, "0") != 0)
-        up_problem_detail(&problem, r->pool, "hard", UP_VALIDATION_ERROR,
-                          "hard is true or false.");
+        up_problem_detail(&problem, r->pool, "hard", UP_VALIDATION_ERROR, "hard is true or false.");
     else if (!*hard && !model->state.deleted)
         up_problem_detail(&problem, r->pool, "hard", UP_VALIDATION_ERROR,
                           "An account can only be deleted for good here: use ?hard=true.");
@@ -224,13 +232,13 @@ static int serve(request_rec *r, const up_config *config, const method *method)
 {
     task task = {.r = r, .config = config};
 
-    task.request = (up_request){
-        .pool = r->pool,
-        .caller = &up_request_state_of(r)->caller,
-        .match = up_tags_parse(r->pool, apr_table_get(r->headers_in, "If-Match")),
-        .now = apr_time_sec(apr_time_now()),
-        .warn = warn,
-        .baton = r};
+    task.request =
+        (up_request){.pool = r->pool,
+                     .caller = &up_request_state_of(r)->caller,
+                     .match = up_tags_parse(r->pool, apr_table_get(r->headers_in, "If-Match")),
+                     .now = apr_time_sec(apr_time_now()),
+                     .warn = warn,
+                     .baton = r};
     task.patch = up_patch_create(r->pool, config->model);
     return method->serve(&task);
 }
@@ -239,30 +247,41 @@ static int serve(request_rec *r, const up_config *config, const method *method)
 static int unprotected(request_rec *r)
 {
     return up_respond_problem(
-        r, up_problem_logged(r->pool, UP_INTERNAL_ERROR,
-                             "the <Location> %s has UserProfile On but lets requests in without a "
-                             "token: add AuthType Bearer and Require valid-user",
-                             up_location_of(r)->path));
+        r,
+        up_problem_logged(r->pool, UP_INTERNAL_ERROR,
+                          "the <Location> %s has UserProfile On, but no AuthType Bearer: add it, "
+                          "and Require valid-user",
+                          up_location_of(r)->path));
+}
+
+/* Where another Require line was enough, httpd has asked nobody for a token. */
+static int find_caller(request_rec *r)
+{
+    int status = up_request_state_of(r)->claims ? OK : up_bearer_check(r);
+
+    return status == DECLINED ? unprotected(r) : status;
 }
 
 int up_resource_handler(request_rec *r)
 {
     const up_config *config = up_config_of(r->server);
     const method *method, *methods;
+    int status;
 
     if (!r->handler || strcmp(r->handler, UP_HANDLER) != 0 || !up_is_resource(r))
         return DECLINED;
     methods = methods_at(r, config);
-    if (r->method_number == M_OPTIONS && methods)
-        return do_options(r, config, methods);
-    if (!up_request_state_of(r)->claims)
-        return unprotected(r);
+    status = r->method_number == M_OPTIONS ? OK : find_caller(r);
+    if (status != OK)
+        return status;
     if (!methods)
         return up_respond_problem(r, up_problem_make(r->pool, UP_NOT_FOUND, NULL));
+    if (r->method_number == M_OPTIONS)
+        return do_options(r, config, methods);
     for (method = methods; method->name; method++) {
         if (strcmp(method->name, r->method) == 0 && method->serve && is_enabled(config, method))
             return serve(r, config, method);
     }
-    apr_table_setn(r->err_headers_out, "Allow", allow(r->pool, config, methods));
+    up_request_state_of(r)->allow = allow(r->pool, config, methods);
     return up_respond_problem(r, up_problem_make(r->pool, UP_METHOD_NOT_ALLOWED, NULL));
 }

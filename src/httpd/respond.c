@@ -11,6 +11,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mod_core.h>
 #include <util_filter.h>
 
 APLOG_USE_MODULE(userprofile);
@@ -111,6 +112,8 @@ int up_respond_problem(request_rec *r, up_problem *problem)
     }
     if (problem->retry_after)
         apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, problem->retry_after));
+    if (status == HTTP_UNAUTHORIZED)
+        up_respond_challenge(r, problem->code != UP_MISSING_TOKEN);
     close_unread(r);
     return status;
 }
@@ -169,6 +172,9 @@ static apr_status_t send_problem(ap_filter_t *f, apr_bucket_brigade *in)
 
     apr_brigade_cleanup(in);
     set_nosniff(r->err_headers_out);
+    /* httpd has written its own by now, with the methods that it knows of. */
+    if (r->status == HTTP_METHOD_NOT_ALLOWED && up_request_state_of(r)->allow)
+        apr_table_setn(r->headers_out, "Allow", up_request_state_of(r)->allow);
     ap_set_content_length(r, (apr_off_t)strlen(body));
     APR_BRIGADE_INSERT_TAIL(
         bb, apr_bucket_pool_create(body, strlen(body), r->pool, f->c->bucket_alloc));
@@ -191,8 +197,10 @@ void up_respond_insert_error_filter(request_rec *r)
 {
     const up_problem *problem = up_request_state_of(r)->problem;
 
-    /* Elsewhere only what we have refused is ours to answer. */
-    if (!up_is_resource(r) && (!problem || status_of(r, problem->code) != r->status))
+    /* Elsewhere only what we have refused is ours to answer, and an ErrorDocument is
+       the sysadmin's own answer to it. */
+    if (!up_is_resource(r) && (!problem || status_of(r, problem->code) != r->status ||
+                               ap_response_code_string(r, ap_index_of_response(r->status))))
         return;
     close_unread(r);
     ap_add_output_filter_handle(error_filter, NULL, r, r->connection);

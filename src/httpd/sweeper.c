@@ -45,16 +45,18 @@ static apr_status_t run(int state, void *baton, apr_pool_t *p)
 
     if (state != AP_WATCHDOG_STATE_RUNNING || !config->background || !config->journal_store)
         return APR_SUCCESS;
-    problem = up_replay_sweep(&(up_replay){.service = config->background,
-                                           .journal = config->journal_store,
-                                           .interval = config->sweep,
-                                           .most = ENTRIES_A_SWEEP,
-                                           .pool = p,
-                                           .now = apr_time_sec(apr_time_now()),
-                                           .is_stopping = is_stopping,
-                                           .tell = tell,
-                                           .baton = sweep},
-                              &done);
+    problem =
+        up_replay_sweep(&(up_replay){.service = config->background,
+                                     .journal = config->journal_store,
+                                     .interval = config->sweep,
+                                     .most = ENTRIES_A_SWEEP,
+                                     .settled = (int)apr_time_sec(2 * config->timeouts.storage),
+                                     .pool = p,
+                                     .now = apr_time_sec(apr_time_now()),
+                                     .is_stopping = is_stopping,
+                                     .tell = tell,
+                                     .baton = sweep},
+                        &done);
     if (problem)
         tell(sweep, 0, problem->log);
     if (done)

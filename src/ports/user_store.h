@@ -93,7 +93,12 @@ struct up_user_store {
     up_problem *(*publish)(up_user_store *self, apr_pool_t *p, const up_swap *swap,
                            int old_destroyed, const up_row **row);
 
-    /** Strikes an announced asset that has been destroyed out of the journal. */
+    /** Before an announced asset is destroyed: sees to it that nobody can publish it
+     *  any more. *doomed is 0 where somebody has, or destroyed it already. */
+    up_problem *(*doom)(up_user_store *self, apr_pool_t *p, const char *asset, int *doomed);
+
+    /** Strikes an announced asset that has been destroyed, or was never stored, out
+     *  of the journal. */
     up_problem *(*withdraw)(up_user_store *self, apr_pool_t *p, const char *asset);
 
     /** Soft-deletes or erases the account. *farewell is NULL where nothing was changed. */

@@ -4,12 +4,15 @@
  * the URL set. The journal makes it whole: see ports/user_store.h. */
 #include "service/service.h"
 
-/* The new asset belongs to nobody: destroy it. Where that fails its entry stays. */
+/* The new asset is nobody's: destroy it. Where that fails its entry stays. */
 static void discard(const up_service *service, const up_request *request, const char *asset)
 {
-    up_problem *problem = service->avatars->destroy(service->avatars, request->pool, asset);
+    int doomed = 0;
+    up_problem *problem = service->users->doom(service->users, request->pool, asset, &doomed);
 
-    if (!problem)
+    if (!problem && doomed)
+        problem = service->avatars->destroy(service->avatars, request->pool, asset);
+    if (!problem && doomed)
         problem = service->users->withdraw(service->users, request->pool, asset);
     up_warn(request, problem);
 }
@@ -37,14 +40,14 @@ static up_problem *complete(const up_service *service, const up_request *request
 
     if (problem || *row)
         return problem;
-    /* A later write has cancelled this one and the profile is what that made it. */
+    /* A later write has cancelled this one, and the profile is what that made it; or
+       this process slept until a sweep ended the swap in its place. */
     if (swap->asset)
         discard(service, request, swap->asset);
     return up_profile_read(service, request, row);
 }
 
-static up_problem *announce(const up_service *service, const up_request *request,
-                            const char *asset)
+static up_problem *announce(const up_service *service, const up_request *request, const char *asset)
 {
     int announced;
     up_problem *problem = service->users->announce(service->users, request->pool, request->caller,

@@ -5,8 +5,8 @@ up_problem *up_profile_read(const up_service *service, const up_request *request
                             const up_row **row)
 {
     up_account account;
-    up_problem *problem = service->users->read(service->users, request->pool, request->caller,
-                                               &account, row);
+    up_problem *problem =
+        service->users->read(service->users, request->pool, request->caller, &account, row);
 
     return problem ? problem : up_account_problem(service, request->pool, account);
 }
@@ -18,8 +18,7 @@ static up_problem *update_nothing(const up_service *service, const up_request *r
     up_problem *problem = up_profile_read(service, request, row);
 
     if (!problem && request->match &&
-        !up_tags_match_strong(request->match,
-                              up_profile_etag(request->pool, service->model, *row)))
+        !up_tags_match_strong(request->match, up_profile_etag(request->pool, service->model, *row)))
         problem = up_problem_make(request->pool, UP_PRECONDITION_FAILED, NULL);
     return problem;
 }

@@ -5,14 +5,32 @@
 
 #define LONGEST_BACK_OFF 3600
 
-/* An asset of nobody's: of an upload whose request did not get as far as the
- * row, or of one that a later write has cancelled. */
-static up_problem *discard(const up_replay *replay, apr_pool_t *p, const char *asset)
+/* An asset of nobody's: of an upload whose request did not get as far as the row,
+ * or of one that a later write has cancelled. Where it is published after all,
+ * there is nothing to do. */
+static up_problem *discard(const up_replay *replay, apr_pool_t *p, const char *asset, int *doomed)
 {
     const up_service *service = replay->service;
-    up_problem *problem = service->avatars->destroy(service->avatars, p, asset);
+    up_problem *problem = service->users->doom(service->users, p, asset, doomed);
 
-    return problem ? problem : service->users->withdraw(service->users, p, asset);
+    if (problem || !*doomed)
+        return problem;
+    return service->avatars->destroy(service->avatars, p, asset);
+}
+
+/* The storage may still be at what a process that is gone has sent it: the asset
+ * is destroyed now, and once more when that must be over. */
+static up_problem *undo_upload(const up_replay *replay, apr_pool_t *p, const up_entry *entry)
+{
+    int doomed = 0;
+    apr_int64_t left = replay->settled - entry->age;
+    up_problem *problem = discard(replay, p, entry->asset, &doomed);
+
+    if (problem || !doomed)
+        return problem;
+    if (left > 0)
+        return replay->journal->postpone(replay->journal, p, entry, (int)left);
+    return replay->service->users->withdraw(replay->service->users, p, entry->asset);
 }
 
 /* No row: the user is gone, or the entry is no longer this asset's. */
@@ -21,12 +39,17 @@ static up_problem *publish(const up_replay *replay, apr_pool_t *p, const up_entr
     const up_service *service = replay->service;
     const up_swap swap = {.asset = entry->asset, .key = entry->user_key};
     const up_row *row;
+    int doomed = 0;
     up_problem *problem = service->users->publish(service->users, p, &swap, 0, &row);
 
     if (problem || row)
         return problem;
-    return entry->asset ? discard(replay, p, entry->asset)
-                        : replay->journal->strike(replay->journal, p, entry);
+    problem = replay->journal->strike(replay->journal, p, entry);
+    if (!problem && entry->asset)
+        problem = discard(replay, p, entry->asset, &doomed);
+    if (!problem && doomed)
+        problem = service->users->withdraw(service->users, p, entry->asset);
+    return problem;
 }
 
 static up_problem *destroy(const up_replay *replay, apr_pool_t *p, const up_entry *entry)
@@ -74,7 +97,7 @@ static up_problem *replay_entry(const up_replay *replay, apr_pool_t *p, const up
         return unable(p);
     switch (entry->effect) {
     case UP_EFFECT_UPLOAD:
-        return discard(replay, p, entry->asset);
+        return undo_upload(replay, p, entry);
     case UP_EFFECT_PUBLISH:
         return publish(replay, p, entry);
     case UP_EFFECT_DESTROY:

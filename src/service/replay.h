@@ -15,6 +15,7 @@ typedef struct up_replay {
     up_journal *journal;
     int interval; /* seconds between two sweeps: the first back-off */
     int most;     /* entries of one sweep */
+    int settled;  /* seconds after which the storage has done or dropped what it was sent */
     apr_pool_t *pool;
     apr_int64_t now; /* seconds since 1970 */
     /* Is this process to end? Then no further entry is begun. */
