@@ -11,7 +11,9 @@ use Test::More;
 use Time::HiRes qw(sleep);
 use UserProfile::Test;
 
-my $node = node(defines => {USERPROFILE_SWEEP => 1})->start;
+# A storage of this short a limit has done or dropped after 4 s what a killed child has sent it.
+my $node = node(defines => {USERPROFILE_SWEEP => 1},
+    more => "UserProfileTimeout connect=1s storage=2s\n")->start;
 my %here = (port => $node->{port});
 my $SEED = $ENV{UP_SEED} // 20260314;
 my $KILLS = $ENV{UP_KILLS} // 12;
@@ -26,7 +28,8 @@ sub effects {
 
 # An entry as a crash leaves it: of nobody's, its lease over unless it is given.
 sub journal_new {
-    my (%column) = (owner => 'elsewhere:1:1', lease => '2000-01-01', @_);
+    my (%column) = (contract => 'users', owner => 'elsewhere:1:1', lease => '2000-01-01',
+        created_at => '2026-01-01', @_);
     my @names = sort keys %column;
 
     return db()->do(sprintf('INSERT INTO userprofile_journal (%s) VALUES (%s)', join(', ', @names),
@@ -209,6 +212,43 @@ for my $done (0, 1) {
     isnt(asset_of(user_row($user->{id})->{avatar_url}) // '', $asset, "killed $when: there is a new one");
     ok(user_row($user->{id})->{avatar_url}, "killed $when: and it is set");
     consistent("killed $when");
+    db()->do('DELETE FROM users WHERE id = ?', undef, $user->{id});
+    storage('reset');
+}
+
+# --- A request that sleeps past its lease ---------------------------------------------------------
+
+{
+    my ($user, $token) = user_with_avatar();
+    my $answer = scratch() . "/answer-$$";
+
+    storage_fault('slow', seconds => 1.5, on => 'destroy');
+    my $pid = in_background(sub { spew($answer, avatar($token, png())->code) });
+    ok(wait_for(5, sub { effects() eq 'destroy publish upload' }), 'a swap under way');
+    db()->do(q(UPDATE userprofile_journal SET lease = '2000-01-01' WHERE effect = 'publish'));
+    ok(wait_for(5, sub { effects() !~ /publish/ }), 'a sweep ends it in its place');
+    waitpid $pid, 0;
+    is(slurp($answer), 200, 'the request is answered');
+    swept('a request past its lease');
+    ok(user_row($user->{id})->{avatar_url}, 'the avatar is set');
+    consistent('a request past its lease');
+    db()->do('DELETE FROM users WHERE id = ?', undef, $user->{id});
+    storage('reset');
+}
+
+{
+    my ($user, $token, $asset) = user_with_avatar();
+    my $answer = scratch() . "/answer-$$";
+
+    storage_fault('slow', seconds => 1.5, on => 'upload');
+    my $pid = in_background(sub { spew($answer, avatar($token, png())->code) });
+    ok(wait_for(5, sub { effects() eq 'upload' }), 'an upload under way');
+    db()->do(q(UPDATE userprofile_journal SET lease = '2000-01-01', created_at = '2026-01-01'));
+    waitpid $pid, 0;
+    is(slurp($answer), 503, 'the request is told to try again');
+    swept('an upload past its lease');
+    is(asset_of(user_row($user->{id})->{avatar_url}), $asset, 'the avatar is the old one');
+    consistent('an upload past its lease');
     db()->do('DELETE FROM users WHERE id = ?', undef, $user->{id});
     storage('reset');
 }

@@ -25,17 +25,24 @@ use IO::Select ();
 use IO::Socket::INET ();
 use UserProfile::Process qw(pid_of stop_process wait_for run_quietly free_port last_lines spew);
 
-our @EXPORT_OK = qw(load_modules define_lines);
+our @EXPORT_OK = qw(load_modules define_lines modules_folder);
 
 # Beside what Debian's httpd has built in, these and no others: a shipped configuration that counts
 # on another module fails here.
 my @MODULES = qw(authn_core authz_core authz_user alias dir mime headers env setenvif dbd
     socache_shmcb reqtimeout status macro rewrite);
 
+# Where httpd's modules are.
+sub modules_folder {
+    our $folder //= run_quietly('apxs', '-q', 'LIBEXECDIR') =~ s/\s+\z//r;
+
+    return $folder;
+}
+
 # The LoadModule lines; $module is the path of mod_userprofile.so.
 sub load_modules {
     my ($mpm, $module) = @_;
-    my $folder = run_quietly('apxs', '-q', 'LIBEXECDIR') =~ s/\s+\z//r;
+    my $folder = modules_folder();
 
     return join '', (map { qq(LoadModule ${_}_module "$folder/mod_$_.so"\n) } "mpm_$mpm", @MODULES),
         qq(LoadModule userprofile_module "$module"\n);
@@ -105,6 +112,13 @@ sub check {
     my ($self) = @_;
 
     return run_quietly($self->_command('-t'));
+}
+
+# The whole configuration as httpd (mod_info, which conf has to load) has read it.
+sub dump {
+    my ($self) = @_;
+
+    return run_quietly($self->_command(qw(-t -D DUMP_CONFIG)));
 }
 
 sub pid {

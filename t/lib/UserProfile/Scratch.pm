@@ -40,14 +40,15 @@ sub create {
     my $self = bless {top => '.', build => 'build', module => 'mod_userprofile.so', %self}, $class;
 
     $self->{top} = Cwd::abs_path($self->{top});
+    -e "$self->{top}/$self->{module}" or die "$self->{module} is not there: run make first.\n";
     $self->{account} = $> == 0 ? account() : undef;
     $self->{dir} = File::Temp::tempdir("userprofile-$self->{name}.XXXXXX",
         DIR => $ENV{UP_TMPDIR} || '/tmp');
-    mkdir "$self->{dir}/$_" for qw(top tmp);
-    $self->_copy_checkout;
-    $self->_find_corpora;
-    _do('chown', '-R', join(':', @{$self->{account}}{qw(uid gid)}), $self->{dir})
-        if $self->{account};
+    if (!eval { $self->_fill; 1 }) {
+        my $error = $@;
+        $self->remove;
+        die $error;
+    }
     return $self;
 }
 
@@ -75,6 +76,17 @@ sub account {
     die "There is no account to work as: " . (defined $uid ? $uid : "@ACCOUNTS") . "\n";
 }
 
+sub _fill {
+    my ($self) = @_;
+
+    mkdir "$self->{dir}/$_" for qw(top tmp);
+    $self->_copy_checkout;
+    $self->_find_corpora;
+    _do('chown', '-R', join(':', @{$self->{account}}{qw(uid gid)}), $self->{dir})
+        if $self->{account};
+    return;
+}
+
 sub _copy_checkout {
     my ($self) = @_;
     my ($top, $copy) = ($self->{top}, "$self->{dir}/top");
@@ -82,27 +94,25 @@ sub _copy_checkout {
     opendir my $folder, $top or die "$top: $!\n";
     my @entries = grep { !$LEFT_OUT{$_} } readdir $folder;
     _do('cp', '-R', '--preserve=mode,timestamps', (map { "$top/$_" } @entries), "$copy/");
-    -e "$top/$self->{module}" or die "$self->{module} is not there: run make first.\n";
     _do('cp', "$top/$self->{module}", "$copy/mod_userprofile.so");
-    return unless -d "$top/$self->{build}/unit";
     mkdir "$copy/build";
-    _do('cp', '-R', "$top/$self->{build}/unit", "$copy/build/unit");
+    for my $built ("$self->{build}/unit", 'build/openapi') {
+        _do('cp', '-R', "$top/$built", "$copy/build/") if -d "$top/$built";
+    }
     return;
 }
 
-# Test data of others, which is no part of the project: see UP_CORPORA in CONTRIBUTING.md.
+# Public test data, which is no part of the project: in UP_CORPORA, or where it usually is.
 sub _find_corpora {
     my ($self) = @_;
     my $corpora = $ENV{UP_CORPORA} || "$self->{top}/../shared/corpora";
 
     $corpora = Cwd::abs_path($corpora);
     return unless defined $corpora && -d $corpora;
-    if (my $unreadable = $self->{account}) {
-        my $found = _output($self->_as_account('find', $corpora, '!', '-readable', '-print', '-quit'));
-        if (!defined $found || $found ne '') {
-            _do('cp', '-R', $corpora, "$self->{dir}/corpora");
-            $corpora = "$self->{dir}/corpora";
-        }
+    # Any word of find's means that something cannot be read.
+    if (_output($self->_as_account('sh', '-c', 'find "$0" ! -readable 2>&1', $corpora)) ne '') {
+        _do('cp', '-R', $corpora, "$self->{dir}/corpora");
+        $corpora = "$self->{dir}/corpora";
     }
     $self->{corpora} = $corpora;
     return;
@@ -157,7 +167,7 @@ sub run {
 sub adopt_processes {
     eval {
         local $SIG{__WARN__} = sub { };
-        require 'sys/syscall.ph';    ## no critic
+        require 'sys/syscall.ph';
         syscall SYS_prctl(), 36, 1, 0, 0, 0;
     };
     return;
@@ -210,13 +220,12 @@ sub _do {
     return;
 }
 
-# What a command prints, or undef where it fails.
+# What a command prints.
 sub _output {
     my (@command) = @_;
 
-    open my $out, '-|', @command or return;
-    my $text = do { local $/; <$out> } // '';
-    return close $out ? $text : undef;
+    open my $out, '-|', @command or die "$command[0]: $!\n";
+    return do { local $/; <$out> } // '';
 }
 
 1;

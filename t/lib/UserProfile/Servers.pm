@@ -162,10 +162,16 @@ log_line_prefix = '%m [%p] %u\@%d '
 CONF
     $self->start_postgres;
     $self->query('postgres', "CREATE ROLE $self->{role} LOGIN");
-    for my $name (grep { -e "sql/$_.sql" } @DATABASES) {
-        $self->query('postgres', "CREATE DATABASE $name OWNER $self->{role}");
-        $self->_psql($self->{role}, $name, '-f', "sql/$name.sql");
-    }
+    $self->add_database($_, "sql/$_.sql") for grep { -e "sql/$_.sql" } @DATABASES;
+    return;
+}
+
+# One more database, made ready by a file of SQL, which the role owns.
+sub add_database {
+    my ($self, $name, $file) = @_;
+
+    $self->query('postgres', "CREATE DATABASE $name OWNER $self->{role}");
+    $self->_psql($self->{role}, $name, '-f', $file);
     return;
 }
 

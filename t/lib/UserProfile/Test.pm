@@ -50,7 +50,7 @@ use UserProfile::Token qw(sign_claims sign_bytes);
 
 our @EXPORT = qw(
     $ME @FIELDS scratch servers url token token_bytes request me raw json multipart
-    is_profile is_error db user_new user_row redis storage storage_fault
+    is_profile is_error db insert user_new user_row redis storage storage_fault
     log_mark log_since log_like log_unlike node corpora
     png jpeg webp wait_for slurp spew free_port alive
 );
@@ -337,15 +337,21 @@ sub db {
         'postgres', '', {RaiseError => 1, PrintError => 0, AutoCommit => 1});
 }
 
+# A new row of any table with these columns: the whole of it as a hash.
+sub insert {
+    my ($database, $table, %column) = @_;
+    my @names = sort keys %column;
+    my $sql = sprintf 'INSERT INTO %s (%s) VALUES (%s) RETURNING *', $table,
+        join(', ', map { qq("$_") } @names), join(', ', ('?') x @names);
+
+    return db($database)->selectrow_hashref($sql, undef, @column{@names});
+}
+
 # A new row of users with these columns, and an email that nobody has unless one is given. Returns
 # the whole row as a hash.
 sub user_new {
-    my %column = (email => _random_name() . '@example.com', hashed_password => $HASH, @_);
-    my @names = sort keys %column;
-    my $sql = sprintf 'INSERT INTO users (%s) VALUES (%s) RETURNING *', join(', ', @names),
-        join(', ', ('?') x @names);
-
-    return db()->selectrow_hashref($sql, undef, @column{@names});
+    return insert('fluentmeet', 'users', email => _random_name() . '@example.com',
+        hashed_password => $HASH, @_);
 }
 
 # The row of users with this id as it is now, or undef.
@@ -390,12 +396,14 @@ sub storage_fault {
 # stopped when the test ends: see UserProfile::Httpd. Options are its, and those of %defines.
 #   my $node = node(defines => {USERPROFILE_SWEEP => 60}, mpm => 'prefork')->start;
 #   me('GET', token => $token, port => $node->{port});
+# more => $lines is configuration after that of the contract.
 our @nodes;
 
 sub node {
     my (%option) = @_;
     my %defines = (servers()->defines, %{delete $option{defines} // {}});
-    my $conf = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n);
+    my $conf = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n)
+        . (delete $option{more} // '');
     my $dir = scratch() . "/node-$$-" . @nodes;
 
     push @nodes, UserProfile::Httpd->new(dir => $dir, httpd => servers()->{httpd},

@@ -1,0 +1,86 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# Connections to the database survive what happens on them: a statement that fails when it is first
+# used, a restart of the server with a burst after it. In one child, so that each is used.
+use strict;
+use warnings;
+use POSIX ();
+use Test::More;
+use UserProfile::Test;
+
+my $node = node(mpm => 'event', more => <<'CONF')->start;
+ServerLimit 1
+StartServers 1
+MaxRequestWorkers 25
+MinSpareThreads 1
+MaxSpareThreads 25
+UserProfileTimeout statement=1s
+DBDMin 8
+CONF
+my %here = (port => $node->{port});
+my $user = user_new();
+my $token = token(sub => $user->{email});
+
+# The statuses of so many requests at once, each with how often it came: "200: 16".
+sub burst {
+    my ($count, $code) = @_;
+    my (%status, @pipes);
+
+    for my $i (1 .. $count) {
+        pipe my $in, my $out or die "pipe: $!\n";
+        my $pid = fork // die "fork: $!\n";
+        if (!$pid) {
+            print {$out} eval { $code->($i)->code } || 'none';
+            close $out;
+            POSIX::_exit(0);
+        }
+        push @pipes, [$pid, $in];
+    }
+    for (@pipes) {
+        my ($pid, $in) = @$_;
+        $status{readline $in}++;
+        waitpid $pid, 0;
+    }
+    return join ', ', map { "$_: $status{$_}" } sort keys %status;
+}
+
+sub patch {
+    my ($i) = @_;
+
+    return me('PATCH', token => $token, json => {full_name => "Name $i"}, %here);
+}
+
+{
+    my $mark = log_mark($node->{error_log});
+    my $lock = DBI->connect('dbi:Pg:dbname=fluentmeet;host=' . servers()->{postgres}, 'postgres', '',
+        {RaiseError => 1, AutoCommit => 0});
+
+    $lock->do('SELECT 1 FROM users WHERE id = ? FOR UPDATE', undef, $user->{id});
+    is(burst(16, \&patch), '503: 16', 'updates of a locked row, each the first on its connection');
+    $lock->rollback;
+    $lock->disconnect;
+    is(burst(8, \&patch), '200: 8', 'when the lock is gone, the connections serve') for 1 .. 5;
+    log_unlike($mark, 'already exists', 'no statement is prepared twice', $node->{error_log});
+}
+
+for my $how ('fast', 'immediate') {
+    is(burst(16, \&patch), '200: 16', 'all connections are warm');
+    servers()->stop_postgres($how);
+    servers()->start_postgres;
+    my @status = map { patch($_)->code } 1 .. 30;
+    is_deeply(\@status, [(200) x 30], "30 of 30 updates after a restart ($how)");
+    is(burst(16, \&patch), '200: 16', "a burst after a restart ($how)");
+}
+
+# What the table does not take is the client's error where the value is the client's.
+db()->do('ALTER TABLE users ALTER COLUMN full_name TYPE varchar(300)');
+db()->do(q(ALTER TABLE users ADD CONSTRAINT no_bob CHECK (full_name <> 'Bob')));
+my $before = user_row($user->{id});
+is_error(me('PATCH', token => $token, json => {full_name => 'Bob'}, %here), 400, 'VALIDATION_ERROR',
+    'a value that a constraint of the table refuses');
+is_deeply(user_row($user->{id}), $before, 'nothing is changed');
+db()->do('ALTER TABLE users DROP CONSTRAINT no_bob');
+db()->do('ALTER TABLE users ALTER COLUMN full_name TYPE varchar(255)');
+
+done_testing();
