@@ -3,6 +3,7 @@
 
 #include "core/media_type.h"
 #include "core/multipart.h"
+#include "httpd/request_state.h"
 #include "httpd/spool.h"
 
 #include <apr_strings.h>
@@ -48,6 +49,7 @@ static int run(pump *pump)
         if (status != APR_SUCCESS)
             return ap_map_http_request_error(status, HTTP_BAD_REQUEST);
         at_end = !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+        up_request_state_of(r)->body_read = at_end;
         pump->body->problem = pump->take(pump, bb);
         apr_brigade_cleanup(bb);
     }

@@ -47,6 +47,8 @@ int up_resource_map_to_storage(request_rec *r)
 
 int up_resource_fixups(request_rec *r)
 {
+    /* A role that was missing is of no account where another Require was enough. */
+    up_forget_refusal(r);
     if (!up_is_resource(r))
         return DECLINED;
     r->handler = UP_HANDLER;

@@ -34,10 +34,19 @@ static int status_of(request_rec *r, up_code code)
     return up_code_status(code);
 }
 
+/* A body that was not read must not be taken for the next request, and is not
+ * waited for either. */
+static void close_unread(request_rec *r)
+{
+    if (ap_request_has_body(r) && !up_request_state_of(r)->body_read)
+        r->connection->keepalive = AP_CONN_CLOSE;
+}
+
 static int send_json(request_rec *r, const char *json)
 {
     apr_size_t len = strlen(json);
 
+    close_unread(r);
     set_nosniff(r->headers_out);
     ap_set_content_type(r, "application/json");
     ap_set_content_length(r, (apr_off_t)len);
@@ -88,14 +97,6 @@ void up_respond_challenge(request_rec *r, int token_was_sent)
                                token_was_sent ? ", error=\"invalid_token\"" : "", NULL));
 }
 
-/* A body that was not read must not be taken for the next request, and is not
- * waited for either. */
-static void close_unread(request_rec *r)
-{
-    if (ap_request_has_body(r))
-        r->connection->keepalive = AP_CONN_CLOSE;
-}
-
 int up_respond_problem(request_rec *r, up_problem *problem)
 {
     int status = status_of(r, problem->code);
@@ -120,7 +121,8 @@ int up_respond_problem(request_rec *r, up_problem *problem)
 
 void up_respond_claim_errors(request_rec *r)
 {
-    static const int statuses[] = {400, 401, 403, 404, 405, 408, 412, 413, 415, 422, 500, 502, 503};
+    static const int statuses[] = {400, 401, 403, 404, 405, 408, 411, 412, 413, 414,
+                                   415, 417, 422, 429, 500, 501, 502, 503, 504};
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     size_t i;
 
@@ -172,6 +174,8 @@ static apr_status_t send_problem(ap_filter_t *f, apr_bucket_brigade *in)
 
     apr_brigade_cleanup(in);
     set_nosniff(r->err_headers_out);
+    if (r->status == HTTP_SERVICE_UNAVAILABLE && !apr_table_get(r->err_headers_out, "Retry-After"))
+        apr_table_setn(r->err_headers_out, "Retry-After", "1");
     /* httpd has written its own by now, with the methods that it knows of. */
     if (r->status == HTTP_METHOD_NOT_ALLOWED && up_request_state_of(r)->allow)
         apr_table_setn(r->headers_out, "Allow", up_request_state_of(r)->allow);
