@@ -34,8 +34,10 @@ static const char *expression(apr_pool_t *p, const char *alias, const up_field *
 
     if (field->value)
         return apr_pstrcat(p, up_pg_quote(p, field->value, '\''), "::text", NULL);
+    /* Seconds and the rest apart: as one double, years from now would lose their fraction. */
     if (field->type == UP_EPOCH_MS)
-        name = apr_pstrcat(p, "to_timestamp(", name, " / 1000.0)", NULL);
+        name = apr_pstrcat(p, "(to_timestamp(div(", name, "::numeric, 1000)) + mod(", name,
+                           "::numeric, 1000) * interval '1 millisecond')", NULL);
     if (field->type == UP_TIMESTAMP || field->type == UP_EPOCH_MS)
         return apr_pstrcat(p, "to_char(", name,
                            " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", NULL);

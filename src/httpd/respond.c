@@ -174,8 +174,8 @@ static apr_status_t send_problem(ap_filter_t *f, apr_bucket_brigade *in)
 
     apr_brigade_cleanup(in);
     set_nosniff(r->err_headers_out);
-    if (r->status == HTTP_SERVICE_UNAVAILABLE && !apr_table_get(r->err_headers_out, "Retry-After"))
-        apr_table_setn(r->err_headers_out, "Retry-After", "1");
+    if (r->status == HTTP_SERVICE_UNAVAILABLE && !apr_table_get(r->headers_out, "Retry-After"))
+        apr_table_setn(r->headers_out, "Retry-After", "1");
     /* httpd has written its own by now, with the methods that it knows of. */
     if (r->status == HTTP_METHOD_NOT_ALLOWED && up_request_state_of(r)->allow)
         apr_table_setn(r->headers_out, "Allow", up_request_state_of(r)->allow);

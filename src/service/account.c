@@ -27,8 +27,9 @@ up_problem *up_account_explain(const up_service *service, const up_request *requ
     if (request->match)
         return up_problem_make(request->pool, UP_PRECONDITION_FAILED, NULL);
     return up_problem_logged(request->pool, UP_SERVICE_UNAVAILABLE,
-                             "an account became active while a write to it was refused; the "
-                             "client may try again");
+                             "a write to an account was refused, and now nothing speaks against "
+                             "it: the account became active meanwhile, or an upload took longer "
+                             "than the journal's lease; the client may try again");
 }
 
 void up_warn(const up_request *request, const up_problem *problem)
