@@ -36,9 +36,9 @@
 #include <unistd.h>
 
 /* Seconds beside the waits that are configured. */
-#define LEASE_MARGIN 10
+#define LEASE_MARGIN 20
 
-static void warn_of_weak_keys(server_rec *s, const up_config *config)
+static void warn_of_weak_keys(server_rec *s, const up_config *config, unsigned int level)
 {
     int i;
 
@@ -46,31 +46,43 @@ static void warn_of_weak_keys(server_rec *s, const up_config *config)
         const char *weakness = up_key_weakness(&APR_ARRAY_IDX(config->keys, i, up_key));
 
         if (weakness)
-            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s,
-                         "userprofile: UserProfileTokenKey number %d: %s", i + 1, weakness);
+            ap_log_error(APLOG_MARK, level, 0, s, "userprofile: UserProfileTokenKey number %d: %s",
+                         i + 1, weakness);
     }
 }
 
-/* Virtual hosts that say nothing themselves share what is finished already. */
-static const char *finish(apr_pool_t *p, server_rec *s, up_config *config)
+/* A virtual host that says nothing of its users shares the main server's
+ * contract, which is finished already; where it has another database it needs a
+ * service of its own. */
+static const char *finish(apr_pool_t *p, server_rec *s, server_rec *main_server)
 {
-    const char *error;
+    up_config *config = up_config_of(s);
 
-    if (config->model)
-        return NULL;
-    error = up_config_finish(p, config);
-    if (error || !config->model)
-        return error;
-    warn_of_weak_keys(s, config);
+    if (s != main_server && config == up_config_of(main_server)) {
+        if (!config->model || !up_dbd_is_own(s))
+            return NULL;
+        config = up_config_copy(p, config);
+        ap_set_module_config(s->module_config, &userprofile_module, config);
+    } else {
+        const char *error = up_config_finish(p, config);
+
+        if (error || !config->model)
+            return error;
+        if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+            warn_of_weak_keys(s, config, APLOG_STARTUP | APLOG_WARNING);
+    }
+    config->database = up_dbd_database(p, s);
     return up_dbd_misfit(p, s, config->connections);
 }
 
 static int check_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
+    server_rec *main_server = s;
+
     (void)log;
     (void)temp;
     for (; s; s = s->next) {
-        const char *error = finish(p, s, up_config_of(s));
+        const char *error = finish(p, s, main_server);
 
         if (error) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, "%s (in server %s)", error,
@@ -78,6 +90,20 @@ static int check_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
+    return OK;
+}
+
+/* Before mod_info shows the configuration (-D DUMP_CONFIG). */
+static int hide_passwords(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
+{
+    int said = 0;
+
+    (void)log;
+    (void)temp;
+    for (; s; s = s->next)
+        said |= up_config_of(s)->said;
+    if (said)
+        up_dbd_hide_passwords(p);
     return OK;
 }
 
@@ -102,6 +128,7 @@ static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
                  s->server_hostname ? s->server_hostname : "the main server", config->table,
                  config->fields->nelts, config->errors == UP_ERRORS_PROBLEM ? "problem" : "json",
                  tokens, avatars);
+    warn_of_weak_keys(s, config, APLOG_WARNING);
 }
 
 /* Once in the parent, before there are children and threads. */
@@ -152,6 +179,7 @@ static int lease_of(const up_timeouts *timeouts)
 static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_service *service)
 {
     up_dbd_settings dbd = {.server = s,
+                           .database = config->database,
                            .connections = config->connections,
                            .wait = config->timeouts.pool,
                            .deadline = config->timeouts.statement,
@@ -257,6 +285,7 @@ static void register_hooks(apr_pool_t *p)
     /* Its thread begins in its own child_init, and finds all made. */
     static const char *const before_watchdog[] = {"mod_watchdog.c", NULL};
 
+    ap_hook_check_config(hide_passwords, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);

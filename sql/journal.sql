@@ -32,7 +32,7 @@ CREATE UNIQUE INDEX userprofile_journal_publish ON userprofile_journal (contract
 -- Has this user a picture that is to be published? Volatile, so that it sees what
 -- has been committed when it is called, not when the statement around it began.
 CREATE FUNCTION userprofile_journal_pending(of_contract text, of_user text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $$
 BEGIN
     RETURN EXISTS (SELECT 1 FROM userprofile_journal
                     WHERE effect = 'publish' AND asset IS NOT NULL
