@@ -120,7 +120,8 @@ static int is_authority(const char *text, size_t len)
     if (port == end)
         return 1;
     return *port == ':' && end - port <= 6 &&
-           strspn(port + 1, "0123456789") >= (size_t)(end - port - 1) && atoi(port + 1) <= 65535;
+           strspn(port + 1, "0123456789") >= (size_t)(end - port - 1) &&
+           strtol(port + 1, NULL, 10) <= 65535;
 }
 
 /* No blanks nor what never stands in a URL; percent signs as escapes only. */

@@ -68,8 +68,7 @@ static const char *const urls[] = {"http://a",
                                    "http://[::1]/",
                                    "http://[2001:db8::1]:443/x",
                                    "https://example.com/%C3%A9",
-                                   "https://b\xC3\xBC"
-                                   "cher.example/\xC3\xA9",
+                                   "https://b\303\274cher.example/\303\251",
                                    "https://example.com/a@b:c",
                                    "https://example.com/?to=https://other.example/"};
 static const char *const no_urls[] = {"",
@@ -121,9 +120,7 @@ static const char *const emails[] = {"a@b",
                                      "o'brien@example.co.uk",
                                      "1@1.1",
                                      "ada@xn--bcher-kva.example",
-                                     "\xC3\xA9\x40"
-                                     "b\xC3\xBC"
-                                     "cher.example",
+                                     "\303\251@b\303\274cher.example",
                                      "a@a-b.c"};
 static const char *const no_emails[] = {"",
                                         "@",
