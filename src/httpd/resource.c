@@ -267,7 +267,7 @@ static int find_caller(request_rec *r)
 int up_resource_handler(request_rec *r)
 {
     const up_config *config = up_config_of(r->server);
-    const method *method, *methods;
+    const method *methods, *asked;
     int status;
 
     if (!r->handler || strcmp(r->handler, UP_HANDLER) != 0 || !up_is_resource(r))
@@ -280,9 +280,9 @@ int up_resource_handler(request_rec *r)
         return up_respond_problem(r, up_problem_make(r->pool, UP_NOT_FOUND, NULL));
     if (r->method_number == M_OPTIONS)
         return do_options(r, config, methods);
-    for (method = methods; method->name; method++) {
-        if (strcmp(method->name, r->method) == 0 && method->serve && is_enabled(config, method))
-            return serve(r, config, method);
+    for (asked = methods; asked->name; asked++) {
+        if (strcmp(asked->name, r->method) == 0 && asked->serve && is_enabled(config, asked))
+            return serve(r, config, asked);
     }
     up_request_state_of(r)->allow = allow(r->pool, config, methods);
     return up_respond_problem(r, up_problem_make(r->pool, UP_METHOD_NOT_ALLOWED, NULL));
