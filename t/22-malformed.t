@@ -249,7 +249,8 @@ for my $type (
     'text/plain', 'text/json', 'application/xml', 'application/x-www-form-urlencoded',
     'application/json-patch+json', 'application/problem+json', 'application/jsonx', 'application/jso',
     'xapplication/json', 'application/octet-stream', 'image/png', 'multipart/mixed; boundary=b',
-    'multipart/related; boundary=b', 'multipart/form-data2; boundary=b', 'multipart/form-data; boundary=', 'application', 'json', '/', '*/*',
+    'multipart/related; boundary=b', 'multipart/form-data2; boundary=b',
+    'multipart/form-data; boundary=', 'application', 'json', '/', '*/*',
     'application/', '/json', 'application/json, text/plain', 'application/json application/json',
     'application/json; charset', 'application/json; charset="utf-8',
     'application/json; charset=utf-8; charset=utf-8', '"application/json"', 'application /json',
@@ -319,7 +320,8 @@ malformed_form(form($headers{$_}, 'Ada'), "headers: $_") for sort keys %headers;
 
 my %bodies = (
     'nothing' => '', 'text' => 'full_name=Ada', 'JSON' => $good, 'line ends' => "\r\n\r\n",
-    'another boundary' => form($NAMED, 'Ada') =~ s/--b/--c/gr, 'one hyphen' => form($NAMED, 'Ada') =~ s/--b/-b/gr,
+    'another boundary' => form($NAMED, 'Ada') =~ s/--b/--c/gr,
+    'one hyphen' => form($NAMED, 'Ada') =~ s/--b/-b/gr,
     'no line end before the delimiter' => "--b\r\n$NAMED\r\nAda--b--\r\n", 'bare line feeds' =>
         form($NAMED, 'Ada') =~ s/\r//gr, 'no close delimiter' => "--b\r\n$NAMED\r\nAda\r\n--b\r\n",
     'text after a delimiter' => "--b x\r\n$NAMED\r\nAda\r\n--b--\r\n", '100 blanks after a delimiter' =>

@@ -134,22 +134,29 @@ for my $columns (@rows) {
     my $good = tag_of($token);
     my $bare = $good =~ s/"//gr;
     my $stale = '"' . '0' x 32 . '"';
-    # A comma or nothing at all is an empty list: it matches nothing (RFC 9110, 13.1.1).
     my @match = (
-        $good, '*', ' * ', "$stale, $good", "$good, $stale", "$stale,$good", ", ,$good,", "\"x\", \"y,z\", $good",
-        "\"\", $good", "W/$stale, $good", "W/$good, $good", "\"$bare-gzip\"", "\"$bare-br\"",
-        "$stale, \"$bare-gzip\"", (join ', ', ($stale) x 200, $good), "\"a b\", $good", "\"\\\", $good",
-        "\"\xe9\", $good",
+        $good, '*', ' * ', "$stale, $good", "$good, $stale", "$stale,$good", ", ,$good,",
+        qq("x", "y,z", $good), qq("", $good), "W/$stale, $good", "W/$good, $good",
+        qq("$bare-gzip"), qq("$bare-br"), qq($stale, "$bare-gzip"), qq("a b", $good),
+        qq("\\", $good), qq("\xe9", $good), (join ', ', ($stale) x 200, $good),
     );
     my @fail = (
-        $stale, "W/$good", "W/\"$bare-gzip\"", "w/$good", "W/ $good", "\"$bare\"-gzip", "\"W/$bare\"", $bare,
-        "'$bare'", "\"$bare", "$bare\"", "\"$bare \"", "\" $bare\"", "\"" . uc($bare) . 'A"', '"' . (uc $bare) . '"',
-        "\"$bare-gzip-gzip-x\"", "\"$bare-deflate\"", "\"$bare;gzip\"", "\"${bare}0\"", '"' . substr($bare, 1) . '"',
-        '""', '"', ',', '"*"', '**', '*, "x"', '"x", *', "*, $good", "x, $good", "\"x, $good", '{}', '"{}"',
-        '"{NULL}"', '"NULL"', 'NULL', "\"$bare}\"", "\"{$bare}\"", "\"x\\\",$bare,\\\"\"", "\"x,$bare\"", "\"},{$bare\"",
-        "$good x", "${good}x", "$good;q=1", "$good $good", "$good/", "$good\"", "W/x, $good",
-        "\"x\",{$bare}", '"\\"', '"\\\\"', "\"') OR true --\"", '"\'"', '"$2"', '"%s%n"', '"' . 'a' x 4000 . '"',
-        '"' . '{' x 1000 . '"', (join ',', ('""') x 1000), 'W/"' . $bare . '", W/*',
+        $stale, $bare, "'$bare'",
+        # weak
+        "W/$good", qq(W/"$bare-gzip"), "w/$good", "W/ $good", qq("W/$bare"), qq(W/$good, W/*),
+        # nearly the tag
+        qq("$bare), qq($bare"), qq("$bare "), qq(" $bare"), qq("${bare}0"), '"' . uc($bare) . '"',
+        '"' . uc($bare) . 'A"', '"' . substr($bare, 1) . '"', qq("$bare"-gzip), qq("$bare-deflate"),
+        qq("$bare-gzip-gzip-x"), qq("$bare;gzip"),
+        # not *
+        '"*"', '**', '*, "x"', '"x", *', "*, $good",
+        # no list, or nothing in it
+        '""', '"', ',', "x, $good", qq("x, $good), "W/x, $good", "$good x", "${good}x", "$good;q=1",
+        "$good $good", "$good/", qq($good"), (join ',', ('""') x 1000),
+        # what would be another array, or other SQL, if it were put into one
+        '{}', '"{}"', '"{NULL}"', '"NULL"', 'NULL', qq("$bare}"), qq("{$bare}"), qq("x,$bare"),
+        qq("x\\",$bare,\\""), qq("},{$bare"), qq("x",{$bare}), '"\\"', '"\\\\"', '"\'"', '"$2"',
+        qq("'\) OR true --"), '"%s%n"', '"' . 'a' x 4000 . '"', '"' . '{' x 1000 . '"',
     );
 
     for my $header (@match) {
@@ -354,44 +361,65 @@ SKIP: {
     my $conf = slurp('conf/fluentmeet.conf');
     $conf =~ s/^(UserProfileTable\s+).*/$1versioned_users/m;
     $conf =~ s/^(UserProfileStateColumns .*)/$1 version=version/m or die 'no UserProfileStateColumns';
-    db()->do("SET ROLE " . servers()->{role});
-    db()->do('CREATE TABLE versioned_users (LIKE users INCLUDING ALL, version bigint NOT NULL DEFAULT 7)');
+    db()->do('SET ROLE ' . servers()->{role});
+    db()->do('CREATE TABLE versioned_users (LIKE users INCLUDING ALL, version bigint DEFAULT 7)');
     db()->do('RESET ROLE');
-    db()->do("INSERT INTO versioned_users (email, full_name) VALUES ('v\@example.com', 'Ada')");
-    my $other = node(conf => $conf, defines => {USERPROFILE_SWEEP => 0})->start;
-    my %there = (port => $other->{port});
-    my $token = token(sub => 'v@example.com');
-    my $row = sub { db()->selectrow_hashref('SELECT full_name, version FROM versioned_users') };
+    my ($user, $other) = map {
+        db()->selectrow_hashref('INSERT INTO versioned_users (email, full_name) VALUES (?, ?) RETURNING *',
+            undef, "$_\@example.com", 'Ada')
+    } qw(versioned other);
+    my $node = node(conf => $conf, defines => {USERPROFILE_SWEEP => 0})->start;
+    my %there = (port => $node->{port});
+    my $token = token(sub => $user->{email});
+    my $row = sub {
+        return db()->selectrow_hashref('SELECT full_name, version FROM versioned_users WHERE id = ?',
+            undef, $user->{id});
+    };
+    # What stands before the version tells one user's tags from another's.
+    my ($start) = tag_of($token, %there) =~ /\A"(.*[^0-9])7"\z/;
+    my $tag = sub { qq("$start$_[0]") };
 
-    is(tag_of($token, %there), '"7"', 'the tag is the version');
+    ok(defined $start, 'the tag ends in the version');
     is_profile(me('PATCH', token => $token, json => {full_name => 'B'}, %there), {full_name => 'B'},
         'a version is no field');
-    is(tag_of($token, %there), '"8"', 'a write counts it up');
-    is(me('PATCH', token => $token, json => {full_name => 'B'}, %there)->header('ETag'), '"9"',
+    is(tag_of($token, %there), $tag->(8), 'a write counts it up');
+    is(me('PATCH', token => $token, json => {full_name => 'B'}, %there)->header('ETag'), $tag->(9),
         'so does one that leaves the profile as it was');
-    is(me('PATCH', token => $token, json => {}, %there)->header('ETag'), '"9"',
+    is(me('PATCH', token => $token, json => {}, %there)->header('ETag'), $tag->(9),
         'one that writes nothing does not');
     is_profile(if_match($token, $_, {full_name => 'B'}, %there), {}, "the version: $_ matches")
-        for '"9"', '"9", "10"', '"11-gzip"', '*', '"13-br", "x"';
+        for $tag->(9), $tag->(9) . ', ' . $tag->(10), $tag->('11-gzip'), '*', $tag->('13-br') . ', "x"';
     is($row->()->{version}, 14, 'each of them counted');
-    for my $header ('"13"', '"15"', '14', 'W/"14"', '"014"', '"+14"', '"14.0"', '" 14"', '"0xe"', '"14}"', '"{14}"',
-        '"14,13"', '"-14"', '""', '"NULL"', '"1"', '"e"', '"' . '9' x 30 . '"', '"--"', '"a-b"') {
+    for my $header ($tag->(13), $tag->(15), 'W/' . $tag->(14), $tag->(14) =~ s/"//gr, '"14"', '"-14"',
+        (map { $tag->($_) } '014', '+14', '14.0', ' 14', '0xe', '14}', '14,13', '14-', '-14', ''),
+        tag_of(token(sub => $other->{email}), %there) =~ s/7"\z/14"/r, '""', '"{}"', '"NULL"', '"-"', '"--"',
+        '"a-b"', '"' . '9' x 32 . '"', $tag->('9' x 30)) {
         is_error(if_match($token, $header, {full_name => 'C'}, %there), 412, 'PRECONDITION_FAILED',
             "the version: $header does not match");
         is_error(if_match($token, $header, {}, %there), 412, 'PRECONDITION_FAILED',
             "the version: $header with {} does not match");
         is_deeply($row->(), {full_name => 'B', version => 14}, "the version: $header: nothing is written");
     }
-    db()->do("UPDATE versioned_users SET version = -1");
-    is(tag_of($token, %there), '"-1"', 'whatever the column says');
-    is_profile(if_match($token, '"-1"', {full_name => 'D'}, %there), {full_name => 'D'}, 'it matches');
-    is(me('GET', token => $token, headers => {'If-None-Match' => '"0"'}, %there)->code, 304,
+    is(me('GET', token => $token, headers => {'If-None-Match' => $tag->(14)}, %there)->code, 304,
         'a version that is known is not sent again');
+    for my $version (-5, 9_007_199_254_740_993, undef) {
+        my $name = 'the version ' . ($version // 'NULL');
+
+        db()->do('UPDATE versioned_users SET version = ? WHERE id = ?', undef, $version, $user->{id});
+        my $its = tag_of($token, %there);
+        is_profile(if_match($token, $its, {full_name => 'D'}, %there), {full_name => 'D'},
+            "$name: its tag matches");
+        is($row->()->{version}, ($version // 0) + 1, "$name: and it is counted up");
+        is_error(if_match($token, $its, {full_name => 'E'}, %there), 412, 'PRECONDITION_FAILED',
+            "$name: and is stale then");
+    }
     my @codes = sort map { $_->code } at_once({%there, token => $token},
-        map { [qq(If-Match: "0"\r\n), {full_name => "E $_"}] } 0 .. 15);
+        map { ['If-Match: ' . $tag->(1) . "\r\n", {full_name => "E $_"}] } 0 .. 15);
     is("@codes", join(' ', 200, (412) x 15), 'of 16 clients with one version one wins');
-    is($row->()->{version}, 1, 'and it is counted once');
-    $other->stop;
+    is($row->()->{version}, 2, 'and it is counted once');
+    is(db()->selectrow_array('SELECT version FROM versioned_users WHERE id = ?', undef, $other->{id}), 7,
+        "nobody else's is");
+    $node->stop;
     db()->do('DROP TABLE versioned_users');
 }
 
@@ -442,6 +470,26 @@ sub at_once {
             if defined $winner && $answers[$winner]->header('ETag') ne tag_of($token);
     }
     is_deeply(\@wrong, [], 'of 16 clients with one tag one wins and the others get 412, 20 times');
+}
+{
+    # A database whose sessions are stricter than Postgres' own default, where the loser of two
+    # updates fails (40001) and does not see what the winner wrote.
+    db()->do($_) for 'CREATE ROLE strict LOGIN IN ROLE ' . servers()->{role},
+        "ALTER ROLE strict SET default_transaction_isolation = 'repeatable read'";
+    my $node = node(defines => {USERPROFILE_SWEEP => 0,
+        USERPROFILE_DB => servers()->dsn('fluentmeet') =~ s/user=\S+/user=strict/r})->start;
+    my ($user, $token) = someone();
+    my @wrong;
+
+    for my $round (1 .. 5) {
+        my $tag = tag_of($token);
+        my @codes = sort map { $_->code } at_once({token => $token, port => $node->{port}},
+            map { ["If-Match: $tag\r\n", {full_name => "$round $_"}] } 0 .. 15);
+        push @wrong, "round $round: @codes" if "@codes" ne join ' ', 200, (412) x 15;
+    }
+    is_deeply(\@wrong, [], 'so it is where sessions are "repeatable read" by default');
+    $node->stop;
+    db()->do('DROP ROLE strict');
 }
 {
     my ($user, $token) = someone();

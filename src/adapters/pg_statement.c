@@ -263,7 +263,8 @@ static int send_session(exchange *ex)
     return PQsendQueryParams(ex->pg,
                              "SELECT set_config('statement_timeout', $1, false), "
                              "set_config('client_encoding', 'UTF8', false), "
-                             "set_config('TimeZone', 'UTC', false)",
+                             "set_config('TimeZone', 'UTC', false), "
+                             "set_config('default_transaction_isolation', 'read committed', false)",
                              1, NULL, values, NULL, NULL, 0) &&
            PQpipelineSync(ex->pg);
 }

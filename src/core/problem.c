@@ -140,6 +140,9 @@ void up_problem_detail(up_problem **problem, apr_pool_t *p, const char *field, u
         (*problem)->code = code;
         (*problem)->message = codes[code].message;
     }
+    /* A client can make up any number of names; an answer stays one. */
+    if ((*problem)->details->nelts >= UP_DETAILS_MAX)
+        return;
     detail = apr_array_push((*problem)->details);
     detail->field = field;
     detail->code = code;

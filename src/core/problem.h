@@ -47,6 +47,9 @@ typedef enum up_code {
     UP_CODES /* how many there are */
 } up_code;
 
+/** How many details a problem keeps; there are never more fields. */
+#define UP_DETAILS_MAX 64
+
 /** One invalid field. All strings are UTF-8 and live as long as the problem. */
 typedef struct up_detail {
     const char *field;   /* the field's public name */
