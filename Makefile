@@ -140,7 +140,7 @@ debian_install = \
             command -v sudo >/dev/null || { \
                 echo "As root, please: apt-get install $$missing" >&2; exit 1; }; \
         fi; \
-        apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0"; \
+        apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300"; \
         get="$$apt install -y -qq --no-install-recommends $$missing"; \
         echo "Installing Debian packages: $$missing"; \
         for package in $$missing; do apt-cache show $$package; done >/dev/null 2>&1 || \
@@ -163,8 +163,8 @@ BUILT = @$(MAKE) --no-print-directory $(JOBS)
 unit: unit-tests ## run the unit tests only
 	prove $(UNIT_TESTS)
 
-# What t/71-openapi.t lints the OpenAPI documents with. Where npm is not there or cannot fetch it, that
-# is skipped, and says so.
+# What t/71-openapi.t lints the OpenAPI documents with. Where npm is not there, or cannot fetch it,
+# that is skipped, and says so.
 LINTER := build/openapi/node_modules/.package-lock.json
 
 $(LINTER): t/openapi/package.json t/openapi/package-lock.json

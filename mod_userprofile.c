@@ -77,12 +77,14 @@ static const char *finish(apr_pool_t *p, server_rec *s, server_rec *main_server)
 
 static int check_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
-    server_rec *main_server = s;
+    server_rec *main_server = s, *other;
 
     (void)log;
-    (void)temp;
     for (; s; s = s->next) {
         const char *error = finish(p, s, main_server);
+
+        for (other = main_server; other != s && !error; other = other->next)
+            error = up_config_clash(temp, up_config_of(other), up_config_of(s));
 
         if (error) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, "%s (in server %s)", error,

@@ -251,8 +251,8 @@ subtest 'If-Match' => sub {
     );
 
     storage('reset');
-    for (@match) {
-        my ($name, $match) = @$_;
+    for my $case (@match) {
+        my ($name, $match) = @$case;
         my $picture = png();
         my $before = $tag->();
         my $res = $set->($match->(), $picture);

@@ -180,8 +180,8 @@ subtest 'who may not' => sub {
         ['an empty If-Match', $active, {'If-Match' => '""'}, 412, 'PRECONDITION_FAILED'],
     );
 
-    for (@case) {
-        my ($name, $person, $headers, $status, $code) = @$_;
+    for my $case (@case) {
+        my ($name, $person, $headers, $status, $code) = @$case;
 
         refused($person, sub { avatar('PUT', $person, png(), headers => $headers) }, $status, $code,
             "$name: PUT …/avatar");

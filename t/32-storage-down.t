@@ -99,21 +99,24 @@ sub fails {
 }
 
 subtest 'uploads' => sub {
-    my $person = person(full_name => 'Ada');
-    my $picture = png();
+    my ($person, $picture) = (person(full_name => 'Ada'), png());
 
-    is_profile(avatar('PUT', $person, $picture, %$at), {}, 'a picture before');
-    my ($asset) = assets();
-    for (@faults) {
-        my ($name, $kind, $how, $left) = @$_;
+    for my $fault (@faults) {
+        my ($name, $kind, $how, $left) = @$fault;
 
-        storage_fault($kind, on => 'upload', %$how);
+        storage('reset');
+        db()->do('UPDATE users SET avatar_url = NULL WHERE id = ?', undef, $person->{id});
+        is(avatar('PUT', $person, $picture, %$at)->code, 200, "$name: a picture before");
+        my ($asset) = assets();
+        # One reset of a connection that was kept is repaired on a fresh one.
+        storage_fault($kind, on => 'upload', count => $kind =~ /^(?:reset|early)$/ ? 2 : 1, %$how);
         fails($person, $name, sub {
             me('PATCH', token => $person->{token}, %$at,
                 form => [part(png(3000)), {name => 'full_name', body => 'Grace'}]);
         }, $left);
         is(delivered($asset), $picture, "$name: the picture is what it was");
     }
+    storage('reset');
     storage_fault('status', on => 'upload', status => 500);
     fails($person, 'PUT …/avatar', sub { avatar('PUT', $person, png(), %$at) }, 1);
     storage_fault('status', on => 'upload', status => 500);
@@ -150,16 +153,15 @@ subtest 'a dead connection is no failure' => sub {
 };
 
 subtest 'deletions' => sub {
-    for (grep { $_->[1] !~ /^(?:wrong_id|url|big|stale|early)$/ && $_->[0] !~ /URL|stored/ } @faults) {
-        my ($name, $kind, $how) = @$_;
+    for my $fault (grep { $_->[1] !~ /^(?:wrong_id|url|big|stale|early)$/ && $_->[0] !~ /URL|stored/ } @faults) {
+        my ($name, $kind, $how) = @$fault;
         my $person = person();
 
         storage('reset');
         avatar('PUT', $person, png(), %$at);
         my $old = user_row($person->{id})->{avatar_url};
         my ($mark, $begin) = (log_mark($node->{error_log}), time);
-        # One reset of a connection that was kept is repaired on a fresh one.
-        storage_fault($kind, on => 'destroy', %$how, $kind eq 'reset' ? (count => 2) : ());
+        storage_fault($kind, on => 'destroy', count => $kind eq 'reset' ? 2 : 1, %$how);
         my $res = avatar('PUT', $person, my $picture = png(), %$at);
         is_profile($res, {avatar_url => user_row($person->{id})->{avatar_url}}, "$name: the swap succeeds");
         cmp_ok(time - $begin, '<', $LIMIT, "$name: in time");

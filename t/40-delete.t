@@ -235,8 +235,8 @@ subtest 'who may not' => sub {
             ['a weak If-Match', $person, {'If-Match' => "W/$tag"}, 412, 'PRECONDITION_FAILED'],
             ['an unknown account', {token => token(sub => 'nobody@example.com'), id => 0}, {}, 401, 'INVALID_CREDENTIALS'],
         );
-        for (@case) {
-            my ($name, $who, $headers, $status, $code) = @$_;
+        for my $case (@case) {
+            my ($name, $who, $headers, $status, $code) = @$case;
             my $row = unchanged_row($who->{id});
             my $res = delete_me($who, $query, headers => $headers);
 

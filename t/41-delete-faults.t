@@ -154,8 +154,8 @@ subtest 'the storage fails at a hard deletion' => sub {
         ['down', sub { servers->stop_storage }],
     );
 
-    for (@faults) {
-        my ($name, $fault) = @$_;
+    for my $case (@faults) {
+        my ($name, $fault) = @$case;
         my $person = resident();
 
         avatar('PUT', $person, png());

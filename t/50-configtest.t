@@ -48,9 +48,9 @@ sub conf {
     return "$text{Before}$lines$text{Location}$text{After}";
 }
 
-my $node = node();
+my $node = node(defines => {});
 
-# Whether httpd likes it, and what it says.
+# What httpd says of a configuration: whether it likes it, and its words.
 sub configtest {
     my ($conf) = @_;
 
@@ -60,24 +60,54 @@ sub configtest {
     return defined $said ? (1, $said) : (0, $@ =~ s/\A.* failed:\n//r);
 }
 
-# Refused, in one line that begins with the directive's name (or Require's) and is like $pattern.
-# httpd puts lines of its own around it, which begin with their number. Returns what it said.
-sub refused {
-    my ($name, $change, $pattern) = @_;
-    my ($liked, $said) = configtest(ref $change ? conf(%$change) : conf(After => $change));
-    my @lines = grep { !/^AH\d{5}: / } split /\n/, $said;
+# There are hundreds, and each takes a process: they are noted here, and tried side by side at the
+# end, by try_all().
+my @cases;
 
-    ok(!$liked && @lines == 1 && $lines[0] =~ /^(?:UserProfile\w*|DBDriver|Require)\b/
-            && $lines[0] =~ $pattern, "refused: $name")
-        or diag($said, "which is not one line like $pattern");
-    return $said;
+sub note_case {
+    my ($change, $name, $check) = @_;
+    my $file = sprintf '%s/case-%03d.conf', $node->{dir}, scalar @cases;
+
+    $node->{conf} = ref $change ? conf(%$change) : conf(After => $change);
+    $node->write;
+    rename "$node->{dir}/httpd.conf", $file or die "$file: $!\n";
+    push @cases, {file => $file, name => $name, check => $check};
+    return;
+}
+
+sub try_all {
+    open my $all, '|-', 'xargs', '-0', '-P', 4, '-I', '{}', 'sh', '-c',
+        '"$0" -d "$1" -t -f "$2" >"$2.said" 2>&1 && : >"$2.liked"; :', @$node{qw(httpd dir)}, '{}'
+        or die "xargs: $!\n";
+    print {$all} map { "$_->{file}\0" } @cases;
+    close $all or die "xargs failed\n";
+    for my $case (@cases) {
+        my $said = slurp("$case->{file}.said");
+        ok($case->{check}->(-e "$case->{file}.liked", $said), $case->{name}) or diag($said);
+    }
+    return;
+}
+
+# Refused, in one line that begins with the directive's name (or Require's) and is like $pattern; and
+# without this secret. httpd puts lines of its own around it, which begin with their number.
+sub refused {
+    my ($name, $change, $pattern, $secret) = @_;
+
+    note_case($change, "refused: $name", sub {
+        my ($liked, $said) = @_;
+        my @lines = grep { !/^AH\d{5}: / } split /\n/, $said;
+
+        return !$liked && @lines == 1 && $lines[0] =~ /^(?:UserProfile\w*|DBDriver|Require)\b/
+            && $lines[0] =~ $pattern && (!defined $secret || index($said, $secret) < 0)
+            || diag("not one line like $pattern");
+    });
+    return;
 }
 
 sub accepted {
     my ($name, $change) = @_;
-    my ($liked, $said) = configtest(ref $change ? conf(%$change) : conf(After => $change));
 
-    ok($liked && $said eq "Syntax OK\n", "accepted: $name") or diag($said);
+    note_case($change, "accepted: $name", sub { $_[0] && $_[1] eq "Syntax OK\n" });
     return;
 }
 
@@ -430,9 +460,7 @@ my @AVATAR = (UserProfileField => ['id integer', 'picture avatar nullable']);
 for my $row (@WRONG_URLS) {
     my ($directive, $argument, $pattern) = @$row;
     my @field = $directive eq 'UserProfileAvatarStorage' ? @AVATAR : ();
-    my $said = refused("$directive $argument", {@field, $directive => $argument},
-        $pattern);
-    ok(index($said, $SECRET) < 0, '... and nothing of a secret is told');
+    refused("$directive $argument", {@field, $directive => $argument}, $pattern, $SECRET);
 }
 refused('an avatar without storage', {@AVATAR}, qr/^UserProfileAvatarStorage is missing: .* e\.g\. /);
 refused('a storage without an avatar', {UserProfileAvatarStorage => "file://$dir"},
@@ -497,11 +525,25 @@ refused("a virtual host's connections", {After => $vhost->("UserProfileConnectio
     qr/^UserProfileConnections 9 is more than DBDMax 8: .*\(in server vhost\.example\)$/);
 refused("a virtual host's database", {After => $vhost->("DBDParams host=/x\nDBDMax 2\n")},
     qr/^UserProfileConnections 8 is more than DBDMax 2: .*\(in server vhost\.example\)$/);
+my @DELETABLE = (@AVATAR, UserProfileAvatarStorage => "file://$dir", UserProfileTokenStore => 'redis://h/0');
+refused("a journal shared by servers that differ: $_", {@DELETABLE, After => $vhost->("$_\n")},
+    qr/^UserProfileJournal userprofile_journal is that of another server .*; name another journal/) for (
+    "UserProfileAvatarStorage file://$dir/2", 'UserProfileTokenStore redis://h/1',
+    'UserProfileTokenStore redis://h/0 sessions=x:', "UserProfileField id integer\nUserProfileAvatarStorage none\n"
+    . 'UserProfileMethods GET DELETE');
+accepted("a journal shared by servers that are alike: $_", {@DELETABLE, After => $vhost->("$_\n")}) for (
+    'UserProfileUnknownUser 404', 'UserProfileTokenStore redis://h/0', "UserProfileAvatarStorage file://$dir");
+accepted("what differs has another journal, table or database, or needs none: $_",
+    {@DELETABLE, After => $vhost->("UserProfileTokenStore redis://h/1\n$_\n")}) for (
+    'UserProfileJournal other', 'DBDParams host=/elsewhere',
+    "UserProfileField id integer\nUserProfileAvatarStorage none\nUserProfileMethods GET PATCH");
 accepted('a virtual host that says nothing', {After => $vhost->('')});
 accepted("a virtual host's own limits", {After => $vhost->("UserProfileConnections 3\nDBDMax 3\n")});
 accepted('a virtual host without an avatar, where the main server has one', {
     @AVATAR, UserProfileAvatarStorage => "file://$dir",
-    After => $vhost->("UserProfileField id integer\nUserProfileAvatarStorage none\n")});
+    After => $vhost->("UserProfileField id integer\nUserProfileAvatarStorage none\nUserProfileJournal x\n")});
+
+try_all();
 
 # --- The shipped configurations, and nobody is asked ----------------------------------------------
 

@@ -90,6 +90,9 @@ UserProfileTimeout tokens=5s
 </Location>
 CONF
 
+# Who has another storage or token store needs another journal; here it may not even be there.
+my ($STORE, $PREFIX, $STORAGE) = map { "UserProfileJournal journal_of_$_\n" } qw(store prefix storage);
+
 my %VHOST = (
     silent => '',
     fields => "UserProfileField id integer\nUserProfileAvatarStorage none\nUserProfileMethods GET\n",
@@ -108,10 +111,10 @@ my %VHOST = (
     leeway => "UserProfileTokenLeeway 0\n",
     roles => "UserProfileRolesClaim roles\n",
     alias => "UserProfileRoleAlias none\n",
-    store => "UserProfileTokenStore none\nUserProfileMethods GET\n",
-    prefix => "UserProfileTokenStore \"redis+unix://$servers->{redis_socket}\"\n",
+    store => "UserProfileTokenStore none\nUserProfileMethods GET\n$STORE",
+    prefix => "UserProfileTokenStore \"redis+unix://$servers->{redis_socket}\"\n$PREFIX",
     cookie => "UserProfileCookie none\n",
-    storage => "UserProfileAvatarStorage \"cloudinary://4711:secret\@vhost\"\n",
+    storage => "UserProfileAvatarStorage \"cloudinary://4711:secret\@vhost\"\n$STORAGE",
     journal => "UserProfileJournal no_such_journal\n",
     off => "<Location \"/me\">\nUserProfile Off\n</Location>\n",
 );

@@ -52,7 +52,7 @@ my %LACKING = (
     'a related table' => ["UserProfileErase phones user_id\n", qr/relation "phones" does not exist/],
     "a related table's column" =>
         ["UserProfileErase participants person\n", qr/column r\.person does not exist/],
-    'the journal' => ["UserProfileJournal app.diary\n", qr/"app\.diary" does not exist/],
+    'the journal' => ["UserProfileJournal diary\n", qr/\bdiary\w*\b.* does not exist/],
 );
 for my $what (sort keys %LACKING) {
     my ($more, $pattern) = @{$LACKING{$what}};

@@ -93,7 +93,8 @@ sub test_common {
     }
 
     all_answer($contract, 401, 'MISSING_TOKEN', 'without a token', sub { () });
-    all_answer($contract, 401, 'INVALID_CREDENTIALS', 'with a bad token', sub { (token => 'a.b.c') });
+    all_answer($contract, 401, 'INVALID_CREDENTIALS', 'with a bad token',
+        sub { (token => 'a.b.c') });
     all_answer($contract, 401, 'TOKEN_REVOKED', 'with a revoked token', sub {
         my $jti = 'openapi-' . rand;
         redis('SET', "blacklisted_access_token:$jti", 1, 'EX', 60);
@@ -127,7 +128,8 @@ sub test_bodies {
     };
     my $type = $json ? 'application/json' : 'image/png';
 
-    $try->(400, 'MALFORMED_MULTIPART', 'for no boundary', body => 'x', type => 'multipart/form-data');
+    $try->(400, 'MALFORMED_MULTIPART', 'for no boundary', body => 'x',
+        type => 'multipart/form-data');
     $try_raw->(400, 'BAD_REQUEST', 'for broken chunks',
         "Content-Type: $type\r\nTransfer-Encoding: chunked\r\n", "no number\r\n");
     $try_raw->(408, 'REQUEST_TIMEOUT', 'for a slow body',
@@ -236,8 +238,10 @@ subtest 'FluentMeet' => sub {
         test_bodies($contract, $method, $AVATAR, 0);
         $try->($at, 200, undef, "for the picture as $_", body => $PNG, type => $_)
             for qw(image/png image/x-any application/octet-stream);
-        $try->($at, 400, 'INVALID_FILE_TYPE', 'for no picture', body => 'text', type => 'image/png');
-        $try->($at, 400, 'VALIDATION_ERROR', 'without a picture', form => [{name => 'x', body => 'x'}]);
+        $try->($at, 400, 'INVALID_FILE_TYPE', 'for no picture', body => 'text',
+            type => 'image/png');
+        $try->($at, 400, 'VALIDATION_ERROR', 'without a picture',
+            form => [{name => 'x', body => 'x'}]);
         answers($contract, $at, ask_raw($contract, $method, $AVATAR,
             "Content-Type: image/png\r\nContent-Length: $LARGE\r\n"), 413, 'FILE_TOO_LARGE',
             'for a large picture');
@@ -278,8 +282,8 @@ subtest 'KillrVideo' => sub {
     test_common($contract);
     all_answer($contract, 403, 'INSUFFICIENT_ROLE', 'with another role',
         sub { (token => $contract->{token}->(viewer(), roles => ['guest'])) });
-    all_answer($contract, 404, 'NOT_FOUND', 'for nobody',
-        sub { (token => token(sub => '550e8400-e29b-41d4-a716-446655440000', roles => ['viewer'])) });
+    my %nobody = (sub => '550e8400-e29b-41d4-a716-446655440000', roles => ['viewer']);
+    all_answer($contract, 404, 'NOT_FOUND', 'for nobody', sub { (token => token(%nobody)) });
     test_bodies($contract, 'PUT', $ME, 1);
     answers($contract, $put, ask($contract, $put, token => $contract->{token}->(viewer()),
         json => {firstname => ''}), 422, 'VALIDATION_ERROR', 'for no name');

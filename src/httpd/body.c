@@ -301,7 +301,9 @@ int up_body_read(request_rec *r, up_body *body, int raw)
 
     if (type && !is_encoded(r)) {
         if (strcmp(type->value, "multipart/form-data") == 0) {
-            body->problem = too_large(r, UP_PICTURE_MAX + UP_BODY_MAX, UP_FILE_TOO_LARGE);
+            /* Without pictures it is a form that is too long, and malformed as such. */
+            if (body->wants_picture)
+                body->problem = too_large(r, UP_PICTURE_MAX + UP_BODY_MAX, UP_FILE_TOO_LARGE);
             return body->problem ? OK : read_multipart(&pump, type);
         }
         if (raw && is_image(type->value))

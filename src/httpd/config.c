@@ -335,6 +335,40 @@ const char *up_config_finish(apr_pool_t *p, up_config *config)
     return misfit(p, config, methods);
 }
 
+/* Where effects go: what two contracts must have in common to do each other's. */
+static const char *effects_of(apr_pool_t *p, const up_config *config)
+{
+    const up_redis_settings *redis = config->redis;
+    const char *tokens =
+        redis ? apr_pstrcat(p, up_redis_display(p, redis), " ", redis->blacklist_prefix, " ",
+                            redis->refresh_prefix, NULL)
+              : "none";
+    const char *avatars = config->cloudinary ? up_cloudinary_display(p, config->cloudinary)
+                          : config->folder   ? up_folder_display(p, config->folder)
+                                             : "none";
+
+    return apr_pstrcat(p, tokens, " ", avatars, NULL);
+}
+
+static int has_journal(const up_config *config)
+{
+    return config->model && (config->model->avatar || config->model->deletable);
+}
+
+const char *up_config_clash(apr_pool_t *p, const up_config *a, const up_config *b)
+{
+    if (a == b || !has_journal(a) || !has_journal(b) || strcmp(a->database, b->database) != 0 ||
+        strcmp(a->model->journal, b->model->journal) != 0 ||
+        strcmp(a->model->table, b->model->table) != 0 ||
+        strcmp(effects_of(p, a), effects_of(p, b)) == 0)
+        return NULL;
+    return apr_psprintf(p,
+                        "UserProfileJournal %s is that of another server with the same "
+                        "UserProfileTable %s, but another UserProfileTokenStore or "
+                        "UserProfileAvatarStorage; name another journal",
+                        b->model->journal, b->model->table);
+}
+
 up_config *up_config_of(server_rec *s)
 {
     return ap_get_module_config(s->module_config, &userprofile_module);

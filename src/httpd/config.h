@@ -137,6 +137,13 @@ up_config *up_config_copy(apr_pool_t *p, const up_config *config);
  */
 const char *up_config_finish(apr_pool_t *p, up_config *config);
 
+/**
+ * Would the sweepers of these contracts, both finished, do one another's entries in the
+ * journal, with another storage or token store?
+ * @return NULL, or a sentence that names the directive and what is right.
+ */
+const char *up_config_clash(apr_pool_t *p, const up_config *a, const up_config *b);
+
 /** The configuration of a server, of a request's server, of a request's location. */
 up_config *up_config_of(server_rec *s);
 const up_location *up_location_of(const request_rec *r);

@@ -7,7 +7,7 @@ UserProfile::Markdown - what a document has in it that can be tried
 
 =head1 SYNOPSIS
 
-    use UserProfile::Markdown qw(blocks tables links anchors);
+    use UserProfile::Markdown qw(blocks rows links anchors);
     for my $block (blocks(slurp('README.md'))) {
         ... $block->{language}, $block->{text}, $block->{line}, $block->{says}{modules} ...
     }
