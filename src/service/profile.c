@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/service.h"
 
-up_problem *up_profile_read(const up_service *service, const up_request *request,
-                            const up_row **row)
-{
-    up_account account;
-    up_problem *problem =
-        service->users->read(service->users, request->pool, request->caller, &account, row);
-
-    return problem ? problem : up_account_problem(service, request->pool, account);
-}
-
 /* Nothing is to be written, and still the precondition holds or it does not. */
 static up_problem *update_nothing(const up_service *service, const up_request *request,
                                   const up_row **row)

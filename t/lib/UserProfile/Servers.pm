@@ -270,6 +270,7 @@ sub stop_storage {
 # Starts a program in a session of its own, so that Ctrl-C does not reach it.
 sub _daemon {
     my ($pid_file, $log, @command) = @_;
+    spew($log, '');
     my $pid = fork // die "fork: $!\n";
 
     if (!$pid) {
