@@ -38,7 +38,7 @@
 /* Seconds beside the waits that are configured. */
 #define LEASE_MARGIN 20
 
-static void warn_of_weak_keys(server_rec *s, const up_config *config, unsigned int level)
+static void warn_of_weak_keys(server_rec *s, const up_config *config, int level)
 {
     int i;
 

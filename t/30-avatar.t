@@ -202,14 +202,16 @@ subtest 'the order' => sub {
 };
 
 subtest 'what is not ours is left alone' => sub {
+    my $clouds = 'https://res.cloudinary.com';
+    my $file = '0123456789abcdef0123456789abcdef.png';
     my %elsewhere = (
         'a social login' => 'https://lh3.googleusercontent.com/a/AAcHTtd=s96-c',
-        'another cloud' => "https://res.cloudinary.com/other/image/upload/v1/$folder/0123456789abcdef0123456789abcdef.png",
-        'another folder' => 'https://res.cloudinary.com/demo/image/upload/v1/banners/0123456789abcdef0123456789abcdef.png',
-        'a folder that begins alike' => "https://res.cloudinary.com/demo/image/upload/v1/${folder}2/0123456789abcdef0123456789abcdef.png",
-        'a folder below another' => "https://res.cloudinary.com/demo/image/upload/v1/x/$folder/0123456789abcdef0123456789abcdef.png",
-        'out of the folder' => "https://res.cloudinary.com/demo/image/upload/v1/$folder/../banners/x.png",
-        'a host that begins alike' => "https://res.cloudinary.com.example.org/demo/image/upload/v1/$folder/x.png",
+        'another cloud' => "$clouds/other/image/upload/v1/$folder/$file",
+        'another folder' => "$clouds/demo/image/upload/v1/banners/$file",
+        'a folder that begins alike' => "$clouds/demo/image/upload/v1/${folder}2/$file",
+        'a folder below another' => "$clouds/demo/image/upload/v1/x/$folder/$file",
+        'out of the folder' => "$clouds/demo/image/upload/v1/$folder/../banners/$file",
+        'a host that begins alike' => "$clouds.example.org/demo/image/upload/v1/$folder/$file",
         'no URL' => 'none',
         'nothing' => '',
     );

@@ -70,7 +70,8 @@ sub is_deleted {
 }
 
 subtest 'a soft deletion' => sub {
-    for my $query ('', '?hard=false', '?hard=0', '?hard=FALSE', '?hard=False', '?', '?x=1', '?hard=%66alse', '?h%61rd=0&x') {
+    for my $query ('', '?hard=false', '?hard=0', '?hard=FALSE', '?hard=False', '?', '?x=1',
+        '?hard=%66alse', '?h%61rd=0&x') {
         my ($person, $other) = (resident(), resident());
         my ($jti, $exp) = ("jti-$person->{id}", int(time) + 500);
         my $name = "DELETE $query";
@@ -150,7 +151,8 @@ subtest 'userprofile_restore()' => sub {
 };
 
 subtest 'for good' => sub {
-    for my $query ('?hard=true', '?hard=1', '?hard=TRUE', '?hard=True', '?x=y&hard=true', '?hard=%74rue', '?%68ard=1') {
+    for my $query ('?hard=true', '?hard=1', '?hard=TRUE', '?hard=True', '?x=y&hard=true',
+        '?hard=%74rue', '?%68ard=1') {
         my ($person, $other) = (resident(), resident());
         my ($jti, $name) = ("jti-$person->{id}", "DELETE $query");
         my $asset = asset_of(user_row($person->{id})->{avatar_url});
@@ -233,7 +235,8 @@ subtest 'who may not' => sub {
             ['a deactivated account', $inactive, {}, 403, 'ACCOUNT_DEACTIVATED'],
             ['a stale If-Match', $person, {'If-Match' => $stale}, 412, 'PRECONDITION_FAILED'],
             ['a weak If-Match', $person, {'If-Match' => "W/$tag"}, 412, 'PRECONDITION_FAILED'],
-            ['an unknown account', {token => token(sub => 'nobody@example.com'), id => 0}, {}, 401, 'INVALID_CREDENTIALS'],
+            ['an unknown account', {token => token(sub => 'nobody@example.com'), id => 0}, {}, 401,
+                'INVALID_CREDENTIALS'],
         );
         for my $case (@case) {
             my ($name, $who, $headers, $status, $code) = @$case;
@@ -392,7 +395,8 @@ CONF
 };
 
 subtest 'leeway' => sub {
-    my $node = node(conf => 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\nUserProfileTokenLeeway 60\n))->start;
+    my $node = node(conf => 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n)
+        . "UserProfileTokenLeeway 60\n")->start;
 
     for my $case (['half a minute after its end', -30, 30], ['before its end', 100, 160]) {
         my ($name, $life, $ttl) = @$case;

@@ -74,19 +74,18 @@ static json_t *value_of(apr_pool_t *p, up_type type, const char *value)
     }
 }
 
-/* Frees the value, which may be NULL. */
+/* Frees the value, which may be NULL. Most are short: those are written once. */
 static const char *dump(apr_pool_t *p, json_t *value)
 {
-    size_t size = value ? json_dumpb(value, NULL, 0, JSON_ENCODE_ANY) : 0;
-    char *text = NULL;
+    char small[256], *text = small;
+    size_t size = value ? json_dumpb(value, small, sizeof(small), JSON_ENCODE_ANY) : 0;
 
-    if (size > 0) {
-        text = apr_palloc(p, size + 1);
-        json_dumpb(value, text, size, JSON_ENCODE_ANY);
-        text[size] = '\0';
+    if (size > sizeof(small)) {
+        text = apr_palloc(p, size);
+        size = json_dumpb(value, text, size, JSON_ENCODE_ANY);
     }
     json_decref(value);
-    return text;
+    return size > 0 ? apr_pstrmemdup(p, text, size) : NULL;
 }
 
 /* "name":value, or NULL. */

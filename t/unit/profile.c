@@ -89,6 +89,9 @@ static void test_values(void)
         {UP_JSON, "{}", "{}"},
         {UP_JSON, "null", "null"},
         {UP_JSON, "\"a\\u0000b\"", "\"a\\u0000b\""},
+        {UP_JSON, "{\"n\": 12345678901234567890, \"x\": [0.1, 1.10, 1e400]}",
+         "{\"n\":12345678901234567890,\"x\":[0.1,1.10,1e400]}"},
+        {UP_JSON, "{\"a \\\" :\\\\\": \"b , c\"}\n", "{\"a \\\" :\\\\\":\"b , c\"}"},
     };
     apr_size_t i;
 
@@ -98,6 +101,12 @@ static void test_values(void)
     for (i = 0; i < UP_TYPES; i++)
         is(one((up_type)i, NULL), "{\"f\":null}",
            apr_psprintf(pool, "%s: NULL is null", up_type_name((up_type)i)));
+    for (i = 250; i <= 260; i++) {
+        const char *text = apr_psprintf(pool, "%0*d", (int)i, 7);
+
+        is(one(UP_STRING, text), apr_pstrcat(pool, "{\"f\":\"", text, "\"}", NULL),
+           apr_psprintf(pool, "a string of %d bytes", (int)i));
+    }
     ok(one(UP_STRING, "\xC3") == NULL, "what is not UTF-8 is no JSON");
     ok(one(UP_STRING, "\xED\xA0\x80") == NULL, "nor is a surrogate");
     ok(one(UP_JSON, "{\"a\":") == NULL, "nor a column of JSON that is none");
