@@ -364,16 +364,18 @@ sub at_once {
 }
 
 my @wrong;
-for my $round (1 .. 20) {
+for my $round (1 .. 100) {
     my $tag = here('GET', token => $token)->header('ETag');
-    my @answers = at_once($token, map { ["If-Match: $tag\r\n", {firstname => "r$round c$_"}] } 1 .. 16);
+    my @answers = at_once($token,
+        map { ["If-Match: $tag\r\n", {firstname => "r$round c$_"}] } 1 .. 16);
     my @won = grep { $answers[$_]->code == 200 } 0 .. 15;
     my @lost = grep { $_->code == 412 && json($_)->{code} eq 'PRECONDITION_FAILED' } @answers;
-    push @wrong, "round $round: " . @won . ' won and ' . @lost . ' lost' unless @won == 1 && @lost == 15;
+    push @wrong, "round $round: " . @won . " won and " . @lost . " lost"
+        unless @won == 1 && @lost == 15;
     push @wrong, "round $round: the row is another's"
         unless row($user)->{firstname} eq "r$round c" . (1 + ($won[0] // -1));
 }
-is_deeply(\@wrong, [], 'of 16 clients with one tag one wins and fifteen get 412, 20 times');
+is_deeply(\@wrong, [], 'of 16 clients with one tag one wins and fifteen get 412, a hundred times');
 
 @wrong = ();
 for my $round (1 .. 20) {
