@@ -41,7 +41,7 @@ static const char *array_element(apr_pool_t *p, const char *text)
 /* The processes of this node that have entries and run no more, as an array. */
 static up_problem *dead_owners(pg_journal *journal, apr_pool_t *p, const char **array)
 {
-    const char *values[] = {apr_pstrcat(p, up_owner_node(p), NULL)};
+    const char *values[] = {up_owner_node(p)};
     PGresult *result;
     up_problem *problem = up_pg_run(journal->pool, p, NULL, journal->owners, values, &result);
     int i;
@@ -57,32 +57,22 @@ static up_problem *dead_owners(pg_journal *journal, apr_pool_t *p, const char **
     return problem;
 }
 
-static const char *text_at(const PGresult *result, int column)
-{
-    return PQgetisnull(result, 0, column) ? NULL : PQgetvalue(result, 0, column);
-}
-
-static apr_int64_t number_at(const PGresult *result, int column)
-{
-    return apr_atoi64(PQgetvalue(result, 0, column));
-}
-
 static const up_entry *entry_from(apr_pool_t *p, const PGresult *result)
 {
     up_entry *entry = apr_pcalloc(p, sizeof(*entry));
     const char *effect = PQgetvalue(result, 0, 1);
 
-    entry->id = number_at(result, 0);
+    entry->id = up_pg_number_at(result, 0);
     while (strcmp(effects[entry->effect], effect) != 0 && entry->effect < UP_EFFECT_REVOKE_SESSIONS)
         entry->effect++;
-    entry->user_key = text_at(result, 2);
-    entry->subject = text_at(result, 3);
-    entry->asset = text_at(result, 4);
-    entry->url = text_at(result, 5);
-    entry->jti = text_at(result, 6);
-    entry->expires = number_at(result, 7);
-    entry->attempts = (int)number_at(result, 8);
-    entry->age = number_at(result, 9);
+    entry->user_key = up_pg_text_at(result, 2);
+    entry->subject = up_pg_text_at(result, 3);
+    entry->asset = up_pg_text_at(result, 4);
+    entry->url = up_pg_text_at(result, 5);
+    entry->jti = up_pg_text_at(result, 6);
+    entry->expires = up_pg_number_at(result, 7);
+    entry->attempts = (int)up_pg_number_at(result, 8);
+    entry->age = up_pg_number_at(result, 9);
     entry->superseded = *PQgetvalue(result, 0, 10) == 't';
     return entry;
 }

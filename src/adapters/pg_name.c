@@ -33,3 +33,15 @@ const char *up_pg_table(apr_pool_t *p, const char *name)
     return apr_pstrcat(p, up_pg_column(p, apr_pstrmemdup(p, name, (apr_size_t)(dot - name))), ".",
                        up_pg_column(p, dot + 1), NULL);
 }
+
+const char *up_pg_subject_cast(const up_model *model)
+{
+    switch (model->subject_type) {
+    case UP_UUID:
+        return "::uuid";
+    case UP_INTEGER:
+        return "::bigint";
+    default:
+        return "";
+    }
+}

@@ -4,6 +4,8 @@
 #ifndef UP_PG_NAME_H
 #define UP_PG_NAME_H
 
+#include "core/model.h"
+
 #include <apr_pools.h>
 
 /** The text between two of the quotes, with the quotes in it doubled: '"' for an
@@ -15,5 +17,9 @@ const char *up_pg_column(apr_pool_t *p, const char *name);
 
 /** A table's name, "name" or "schema.name": each half for itself. */
 const char *up_pg_table(apr_pool_t *p, const char *name);
+
+/** What follows a subject in text to compare it with its column: "::uuid",
+ *  "::bigint" or nothing. Static. */
+const char *up_pg_subject_cast(const up_model *model);
 
 #endif

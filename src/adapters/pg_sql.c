@@ -86,11 +86,8 @@ static const char *etag(apr_pool_t *p, const up_model *model)
 /* Which row: the subject's, where the contract's conditions hold. */
 static const char *subject(apr_pool_t *p, const up_model *model)
 {
-    const char *cast = model->subject_type == UP_UUID      ? "::uuid"
-                       : model->subject_type == UP_INTEGER ? "::bigint"
-                                                           : "";
-
-    const char *sql = apr_pstrcat(p, up_pg_column(p, model->subject), " = $1", cast, NULL);
+    const char *sql =
+        apr_pstrcat(p, up_pg_column(p, model->subject), " = $1", up_pg_subject_cast(model), NULL);
     int i;
 
     for (i = 0; i < model->conditions->nelts; i++) {

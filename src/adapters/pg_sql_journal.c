@@ -49,14 +49,10 @@ const char *up_pg_sql_owners(apr_pool_t *p, const up_model *model)
 /* Whether the subject of an entry is another account's by now. */
 static const char *superseded(apr_pool_t *p, const up_model *model)
 {
-    const char *cast = model->subject_type == UP_UUID      ? "::uuid"
-                       : model->subject_type == UP_INTEGER ? "::bigint"
-                                                           : "";
-
     return apr_pstrcat(p, "j.effect = 'revoke_sessions' AND EXISTS (SELECT 1 FROM ",
                        up_pg_table(p, model->table), " u WHERE u.", up_pg_column(p, model->subject),
-                       " = j.subject", cast, " AND u.", up_pg_column(p, model->key),
-                       "::text IS DISTINCT FROM j.user_key)", NULL);
+                       " = j.subject", up_pg_subject_cast(model), " AND u.",
+                       up_pg_column(p, model->key), "::text IS DISTINCT FROM j.user_key)", NULL);
 }
 
 /* Old assets go before new URLs are set, as the first seed has it. An upload that

@@ -383,3 +383,15 @@ up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statemen
 
     return up_pg_run(pool, p, NULL, statement, NULL, &none);
 }
+
+const char *up_pg_text_at(const PGresult *result, int column)
+{
+    return PQgetisnull(result, 0, column) ? NULL : PQgetvalue(result, 0, column);
+}
+
+apr_int64_t up_pg_number_at(const PGresult *result, int column)
+{
+    const char *text = up_pg_text_at(result, column);
+
+    return text ? apr_atoi64(text) : 0;
+}

@@ -46,6 +46,13 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *f
                       const up_pg_statement *statement, const char *const *values,
                       PGresult **result);
 
+/** The text at a column of the result's first row, or NULL for SQL NULL; it lives as
+ *  long as the result. */
+const char *up_pg_text_at(const PGresult *result, int column);
+
+/** The whole number there, 0 for SQL NULL. */
+apr_int64_t up_pg_number_at(const PGresult *result, int column);
+
 /** Prepares a statement without running it, to see whether the database knows
  *  all that it names. @return as up_pg_run(). */
 up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement);

@@ -68,18 +68,6 @@ static void push_patch(parameters *params, const up_patch *patch)
     }
 }
 
-static const char *value_at(const PGresult *result, int column)
-{
-    return PQgetisnull(result, 0, column) ? NULL : PQgetvalue(result, 0, column);
-}
-
-static apr_int64_t entry_at(const PGresult *result, int column)
-{
-    const char *value = value_at(result, column);
-
-    return value ? apr_atoi64(value) : 0;
-}
-
 /* The values stay in the result, which lives in the request's pool. */
 static const up_row *row_from(apr_pool_t *p, const up_model *model, const PGresult *result,
                               int column)
@@ -89,9 +77,9 @@ static const up_row *row_from(apr_pool_t *p, const up_model *model, const PGresu
     int i;
 
     for (i = 0; i < model->fields->nelts; i++)
-        values[i] = value_at(result, column + i);
+        values[i] = up_pg_text_at(result, column + i);
     row->values = values;
-    row->version = value_at(result, column + i);
+    row->version = up_pg_text_at(result, column + i);
     return row;
 }
 
@@ -186,10 +174,10 @@ static up_problem *pg_swap(up_user_store *self, apr_pool_t *p, const up_caller *
         return problem;
     *swap = apr_pcalloc(p, sizeof(**swap));
     (*swap)->asset = asset;
-    (*swap)->key = value_at(result, 0);
-    (*swap)->old_url = value_at(result, 1);
-    (*swap)->entries.publish = entry_at(result, 2);
-    (*swap)->entries.destroy = entry_at(result, 3);
+    (*swap)->key = up_pg_text_at(result, 0);
+    (*swap)->old_url = up_pg_text_at(result, 1);
+    (*swap)->entries.publish = up_pg_number_at(result, 2);
+    (*swap)->entries.destroy = up_pg_number_at(result, 3);
     return NULL;
 }
 
@@ -258,10 +246,10 @@ static up_problem *pg_remove(up_user_store *self, apr_pool_t *p, const up_caller
     if (problem || PQntuples(result) == 0)
         return problem;
     *farewell = apr_pcalloc(p, sizeof(**farewell));
-    (*farewell)->old_url = value_at(result, 0);
-    (*farewell)->entries.destroy = entry_at(result, 1);
-    (*farewell)->entries.revoke_token = entry_at(result, 2);
-    (*farewell)->entries.revoke_sessions = entry_at(result, 3);
+    (*farewell)->old_url = up_pg_text_at(result, 0);
+    (*farewell)->entries.destroy = up_pg_number_at(result, 1);
+    (*farewell)->entries.revoke_token = up_pg_number_at(result, 2);
+    (*farewell)->entries.revoke_sessions = up_pg_number_at(result, 3);
     return NULL;
 }
 
@@ -335,6 +323,8 @@ static void prepare_deletion(pg_users *users, apr_pool_t *p)
     if (model->state.deleted)
         users->soft_delete =
             up_pg_statement_create(p, "soft-delete a user", up_pg_sql_soft_delete(p, model), 8);
+    users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
+                                         UP_PG_ACCOUNT_PARAMETERS);
     users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
 }
 
@@ -354,12 +344,9 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
         prepare_avatar(users, p, pairs);
     if (model->deletable)
         prepare_deletion(users, p);
-    if (model->deletable || model->avatar) {
-        users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
-                                             UP_PG_ACCOUNT_PARAMETERS);
+    if (model->deletable || model->avatar)
         users->settle = up_pg_statement_create(p, "strike entries out of the journal",
                                                up_pg_sql_settle(p, model), 1);
-    }
 }
 
 up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_model *model,

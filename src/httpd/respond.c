@@ -42,7 +42,7 @@ static void close_unread(request_rec *r)
         r->connection->keepalive = AP_CONN_CLOSE;
 }
 
-static int send_json(request_rec *r, const char *json)
+int up_respond_json(request_rec *r, const char *json)
 {
     apr_size_t len = strlen(json);
 
@@ -55,11 +55,6 @@ static int send_json(request_rec *r, const char *json)
     if (!r->header_only)
         ap_rwrite(json, (int)len, r);
     return OK;
-}
-
-int up_respond_json(request_rec *r, const char *json)
-{
-    return send_json(r, json);
 }
 
 int up_respond_profile(request_rec *r, const up_config *config, const up_row *row)
@@ -84,7 +79,7 @@ int up_respond_profile(request_rec *r, const up_config *config, const up_row *ro
     }
     if (config->envelope)
         json = apr_pstrcat(r->pool, config->envelope->head, json, config->envelope->tail, NULL);
-    return send_json(r, json);
+    return up_respond_json(r, json);
 }
 
 void up_respond_challenge(request_rec *r, int token_was_sent)

@@ -4,14 +4,22 @@
  * the URL set. The journal makes it whole: see ports/user_store.h. */
 #include "service/service.h"
 
-/* The new asset is nobody's: destroy it. Where that fails its entry stays. */
+up_problem *up_avatar_discard(const up_service *service, apr_pool_t *p, const char *asset,
+                              int *doomed)
+{
+    up_problem *problem = service->users->doom(service->users, p, asset, doomed);
+
+    if (problem || !*doomed)
+        return problem;
+    return service->avatars->destroy(service->avatars, p, asset);
+}
+
+/* The new asset is nobody's. Where it can't be destroyed its entry stays. */
 static void discard(const up_service *service, const up_request *request, const char *asset)
 {
     int doomed = 0;
-    up_problem *problem = service->users->doom(service->users, request->pool, asset, &doomed);
+    up_problem *problem = up_avatar_discard(service, request->pool, asset, &doomed);
 
-    if (!problem && doomed)
-        problem = service->avatars->destroy(service->avatars, request->pool, asset);
     if (!problem && doomed)
         problem = service->users->withdraw(service->users, request->pool, asset);
     up_warn(request, problem);

@@ -5,26 +5,13 @@
 
 #define LONGEST_BACK_OFF 3600
 
-/* An asset of nobody's: of an upload whose request did not get as far as the row,
- * or of one that a later write has cancelled. Where it is published after all,
- * there is nothing to do. */
-static up_problem *discard(const up_replay *replay, apr_pool_t *p, const char *asset, int *doomed)
-{
-    const up_service *service = replay->service;
-    up_problem *problem = service->users->doom(service->users, p, asset, doomed);
-
-    if (problem || !*doomed)
-        return problem;
-    return service->avatars->destroy(service->avatars, p, asset);
-}
-
 /* The storage may still be at what a process that is gone has sent it: the asset
  * is destroyed now, and once more when that must be over. */
 static up_problem *undo_upload(const up_replay *replay, apr_pool_t *p, const up_entry *entry)
 {
     int doomed = 0;
     apr_int64_t left = replay->settled - entry->age;
-    up_problem *problem = discard(replay, p, entry->asset, &doomed);
+    up_problem *problem = up_avatar_discard(replay->service, p, entry->asset, &doomed);
 
     if (problem || !doomed)
         return problem;
@@ -46,7 +33,7 @@ static up_problem *publish(const up_replay *replay, apr_pool_t *p, const up_entr
         return problem;
     problem = replay->journal->strike(replay->journal, p, entry);
     if (!problem && entry->asset)
-        problem = discard(replay, p, entry->asset, &doomed);
+        problem = up_avatar_discard(replay->service, p, entry->asset, &doomed);
     if (!problem && doomed)
         problem = service->users->withdraw(service->users, p, entry->asset);
     return problem;

@@ -58,6 +58,12 @@ up_problem *up_avatar_remove(const up_service *service, const up_request *reques
  *  done with as it is. @return 1 where nothing is left to do. */
 int up_avatar_destroy(const up_service *service, const up_request *request, const char *url);
 
+/** Destroys an announced asset that is nobody's, after seeing to it that it becomes
+ *  nobody's any more. Its entry in the journal is then the caller's to strike, where
+ *  *doomed is 1; it is 0 where the asset is published after all, or destroyed already. */
+up_problem *up_avatar_discard(const up_service *service, apr_pool_t *p, const char *asset,
+                              int *doomed);
+
 /** Soft-deletes or erases the account and ends all its sessions. */
 up_problem *up_account_delete(const up_service *service, const up_request *request, int hard);
 
