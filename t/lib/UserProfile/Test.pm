@@ -30,10 +30,10 @@ Each function is described where it stands.
 
 use strict;
 use warnings;
-use Apache::Test ();
 use DBI ();
 use Digest::SHA qw(sha1_hex);
 use Exporter qw(import);
+use File::Basename qw(basename);
 use HTTP::Request ();
 use IO::Select ();
 use IO::Socket::INET ();
@@ -89,9 +89,10 @@ sub url {
 
 sub _port {
     my (%where) = @_;
-    my $config = Apache::Test::config();
 
     return $where{port} if $where{port};
+    # As Apache::Test has saved it: to make it anew takes a second of apxs.
+    our $config //= do { require './t/conf/apache_test_config.pm'; apache_test_config->new };
     return $config->{vars}{port} unless $where{vhost};
     my $vhost = $config->{vhosts}{$where{vhost}} or die "No vhost $where{vhost}\n";
     return $vhost->{port};
@@ -404,7 +405,7 @@ sub node {
     my %defines = (servers()->defines, %{delete $option{defines} // {}});
     my $conf = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n)
         . (delete $option{more} // '');
-    my $dir = scratch() . "/node-$$-" . @nodes;
+    my $dir = scratch() . '/node-' . basename($0, '.t') . '-' . @nodes;
 
     push @nodes, UserProfile::Httpd->new(dir => $dir, httpd => servers()->{httpd},
         conf => $conf, defines => \%defines, %option);
