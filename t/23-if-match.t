@@ -115,15 +115,17 @@ my @rows = (
 for my $columns (@rows) {
     my ($user, $token) = someone(%$columns);
     my $name = substr $JSON->encode($columns), 0, 60;
-    my $tag = tag_of($token);
+    # A time that RFC 3339 cannot say is none of the document's.
+    my %keep = (keep => ($columns->{created_at} // '') !~ /BC|^\d{5}|infinity/);
+    my $tag = tag_of($token, %keep);
 
-    is_profile(if_match($token, $tag, {listening_language => 'de'}), {listening_language => 'de'},
+    is_profile(if_match($token, $tag, {listening_language => 'de'}, %keep), {listening_language => 'de'},
         "$name: the same tag in C and in SQL");
     is_deeply({%{user_row($user->{id})}, updated_at => ''},
         {%$user, listening_language => 'de', updated_at => ''}, "$name: nothing else is written");
     is_error(if_match($token, $tag, {listening_language => 'es'}), 412, 'PRECONDITION_FAILED',
         "$name: then the tag is stale");
-    is(if_match($token, tag_of($token), {})->code, 200, "$name: the new one is good for {}");
+    is(if_match($token, tag_of($token, %keep), {}, %keep)->code, 200, "$name: the new one is good for {}");
     db()->do('DELETE FROM users WHERE id = ?', undef, $user->{id});
 }
 

@@ -26,6 +26,7 @@ use IO::Select ();
 use IO::Socket::INET ();
 use LWP::UserAgent ();
 use Time::HiRes qw(time);
+use UserProfile::Answers qw(keep_answer);
 use UserProfile::Test;
 
 our @EXPORT = qw(
@@ -140,7 +141,7 @@ sub begin_request {
         my $sent = syswrite $socket, $bytes or last;
         substr $bytes, 0, $sent, '';
     }
-    return {socket => $socket, answer => '', begun => time};
+    return {socket => $socket, answer => '', begun => time, method => $method, url => $url};
 }
 
 # Has its answer begun?
@@ -163,6 +164,7 @@ sub end_request {
     my $response = HTTP::Response->parse($request->{answer});
     die "no answer, or half of one\n" unless $response->code
         && length($response->content) == ($response->header('Content-Length') // -1);
+    keep_answer($request->{url}, $request->{method}, $response);
     return $response;
 }
 

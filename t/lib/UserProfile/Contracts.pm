@@ -43,7 +43,7 @@ CONF
         $conf .= "Listen 127.0.0.1:$port{$name}\n<VirtualHost 127.0.0.1:$port{$name}>\n"
             . "ServerName $name.example.com\n$lines{$name}\n</VirtualHost>\n";
     }
-    my $node = node(conf => $conf)->start;
+    my $node = node(conf => $conf, contract => 'fluentmeet')->start;
     return bless {node => $node, port => {%port, '' => $node->{port}}}, __PACKAGE__;
 }
 

@@ -73,6 +73,13 @@ sub _resolve {
 # What is wrong with a value, by a schema of the document.
 sub _invalid {
     my ($self, $schema, $value) = @_;
+    my $validator = $self->{validators}{$JSON->encode($schema)} //= $self->_validator($schema);
+
+    return map { "$_" } $validator->validate($value);
+}
+
+sub _validator {
+    my ($self, $schema) = @_;
     my $validator = JSON::Validator->new->schema({
         '$schema' => 'https://json-schema.org/draft/2019-09/schema',
         components => $self->{doc}{components},
@@ -80,7 +87,14 @@ sub _invalid {
     })->schema;
 
     $validator->formats->{int64} = sub { $_[0] =~ /^-?[0-9]{1,19}\z/ ? undef : 'Not 64 bits.' };
-    return map { "$_" } $validator->validate($value);
+    return $validator;
+}
+
+# Does the document have this operation?
+sub has {
+    my ($self, $method, $path) = @_;
+
+    return $method eq uc $method && exists(($self->{doc}{paths}{$path} // {})->{lc $method});
 }
 
 # What is wrong with an answer; nothing where it is as the document says.

@@ -42,6 +42,7 @@ use LWP::UserAgent ();
 use Redis ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
+use UserProfile::Answers qw(is_of contract_of keep_answer);
 use UserProfile::Httpd ();
 use UserProfile::Picture qw(png jpeg webp);
 use UserProfile::Process qw(wait_for slurp spew free_port alive);
@@ -92,10 +93,18 @@ sub _port {
 
     return $where{port} if $where{port};
     # As Apache::Test has saved it: to make it anew takes a second of apxs.
-    our $config //= do { require './t/conf/apache_test_config.pm'; apache_test_config->new };
+    our $config //= _config();
     return $config->{vars}{port} unless $where{vhost};
     my $vhost = $config->{vhosts}{$where{vhost}} or die "No vhost $where{vhost}\n";
     return $vhost->{port};
+}
+
+sub _config {
+    require './t/conf/apache_test_config.pm';
+    my $config = apache_test_config->new;
+
+    is_of($_, 'fluentmeet') for $config->{vars}{port}, map { $_->{port} } values %{$config->{vhosts}};
+    return $config;
 }
 
 # The path of a folder or file of the corpora, or undef where they are not there:
@@ -165,6 +174,7 @@ sub _random_name {
 #                              {name => 'avatar', filename => 'a.png', body => png()}
 #   vhost => $name, port => N  as in url()
 #   timeout => seconds         20 by default
+#   keep => 0                  t/98-answers.t is not to see it: the row is none of the document's
 # Each request has a connection of its own; nothing is followed, decoded or sent again.
 sub request {
     my ($method, $path, %option) = @_;
@@ -184,6 +194,7 @@ sub request {
     my $response = $agent->request($request);
     die "$method $path: " . $response->status_line . "\n"
         if ($response->header('Client-Warning') // '') eq 'Internal response';
+    keep_answer($request->uri, $method, $response) if $option{keep} // 1;
     return $response;
 }
 
@@ -397,7 +408,8 @@ sub storage_fault {
 # stopped when the test ends: see UserProfile::Httpd. Options are its, and those of %defines.
 #   my $node = node(defines => {USERPROFILE_SWEEP => 60}, mpm => 'prefork')->start;
 #   me('GET', token => $token, port => $node->{port});
-# more => $lines is configuration after that of the contract.
+# more => $lines is configuration after that of the contract; contract => $name says whose answers it
+# has where that is not plain from the configuration.
 our @nodes;
 
 sub node {
@@ -407,9 +419,11 @@ sub node {
         . (delete $option{more} // '');
     my $dir = scratch() . '/node-' . basename($0, '.t') . '-' . @nodes;
 
-    push @nodes, UserProfile::Httpd->new(dir => $dir, httpd => servers()->{httpd},
+    my $node = UserProfile::Httpd->new(dir => $dir, httpd => servers()->{httpd},
         conf => $conf, defines => \%defines, %option);
-    return $nodes[-1];
+    push @nodes, $node;
+    is_of($node->{port}, $node->{contract} // contract_of($node->{conf}));
+    return $node;
 }
 
 END {
