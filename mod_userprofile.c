@@ -33,6 +33,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <jansson.h>
+#include <mpm_common.h>
 #include <unistd.h>
 
 /* Seconds beside the waits that are configured. */
@@ -279,6 +280,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
                          "the line before",
                          s->server_hostname ? s->server_hostname : "the main server");
     }
+    up_sweeper_child_init(p);
 }
 
 static void register_hooks(apr_pool_t *p)
@@ -291,6 +293,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(up_sweeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(up_resource_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_note_auth_failure(up_bearer_challenge, NULL, NULL, APR_HOOK_MIDDLE);

@@ -284,6 +284,29 @@ for my $done (0, 1) {
     consistent('killed in an erasure');
 }
 
+# --- Children that end while they sweep ------------------------------------------------------------
+
+for my $signal (qw(TERM USR1)) {
+    my $ending = node(defines => {USERPROFILE_SWEEP => 1})->start;
+    my $locked = DBI->connect('dbi:Pg:dbname=fluentmeet;host=' . servers()->{postgres}, 'postgres', '',
+        {RaiseError => 1, AutoCommit => 0});
+
+    $locked->do('LOCK TABLE userprofile_journal IN ACCESS EXCLUSIVE MODE');
+    ok(wait_for(20, sub {
+        db()->selectrow_array(q(SELECT count(*) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND query LIKE '%userprofile_journal%')) >= 2
+    }), "$signal: both nodes' sweeps wait for the journal");
+    $ending->signal($signal);
+    ok(wait_for(20, sub { slurp($ending->{error_log}) =~ /AH00493.*|AH00491/ }), "$signal: is heard");
+    ok(wait_for(20, sub { $ending->pid && request('GET', '/index.html', port => $ending->{port})->code == 200 }),
+        "$signal: other children serve") if $signal eq 'USR1';
+    $ending->stop;
+    $locked->rollback;
+    $locked->disconnect;
+    unlike(slurp($ending->{error_log}), qr/AH0005[012].*exit signal.*|Assertion/,
+        "$signal: a child that sweeps ends in peace");
+}
+
 # --- Children killed at random times --------------------------------------------------------------
 
 note "UP_SEED=$SEED UP_KILLS=$KILLS";

@@ -5,7 +5,8 @@
 #include "httpd/module.h"
 #include "service/replay.h"
 
-#include <ap_mpm.h>
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <mod_watchdog.h>
@@ -16,18 +17,95 @@ APLOG_USE_MODULE(userprofile);
  * does not wait for it. */
 #define ENTRIES_A_SWEEP 100
 
+/* Where the watchdog's thread and the end of its child meet. mod_watchdog does not
+ * wait for its threads before the pools of a child go, and what a sweep works with
+ * is in them. The gate itself is in the parent's pool, which no child destroys: the
+ * thread may come by when all else is gone. */
+typedef struct gate {
+    apr_thread_mutex_t *mutex; /* guards what follows */
+    apr_thread_cond_t *left;
+    int inside; /* a sweep is under way */
+    int closed; /* the child ends */
+} gate;
+
 /* What the watchdog hands back: the contract that is to be swept. */
 typedef struct sweep {
     server_rec *server;
     up_config *config;
+    gate *gate;
 } sweep;
 
-static int is_stopping(void *baton)
-{
-    int state = 0;
+/* This process' one; NULL where nothing is swept. */
+static gate *process_gate;
 
-    (void)baton;
-    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+static gate *make_gate(apr_pool_t *p)
+{
+    gate *gate = apr_pcalloc(p, sizeof(*gate));
+
+    if (apr_thread_mutex_create(&gate->mutex, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||
+        apr_thread_cond_create(&gate->left, p) != APR_SUCCESS)
+        return NULL;
+    return gate;
+}
+
+static int enter(gate *gate)
+{
+    int open;
+
+    apr_thread_mutex_lock(gate->mutex);
+    open = !gate->closed;
+    gate->inside = open;
+    apr_thread_mutex_unlock(gate->mutex);
+    return open;
+}
+
+static void leave(gate *gate)
+{
+    apr_thread_mutex_lock(gate->mutex);
+    gate->inside = 0;
+    apr_thread_cond_signal(gate->left);
+    apr_thread_mutex_unlock(gate->mutex);
+}
+
+static int is_closed(void *baton)
+{
+    gate *gate = ((sweep *)baton)->gate;
+    int closed;
+
+    apr_thread_mutex_lock(gate->mutex);
+    closed = gate->closed;
+    apr_thread_mutex_unlock(gate->mutex);
+    return closed;
+}
+
+void up_sweeper_child_stopping(apr_pool_t *p, int graceful)
+{
+    (void)p;
+    (void)graceful;
+    if (!process_gate)
+        return;
+    apr_thread_mutex_lock(process_gate->mutex);
+    process_gate->closed = 1;
+    apr_thread_mutex_unlock(process_gate->mutex);
+}
+
+/* A sweep under way ends after its entry, whose waits are all bounded. */
+static apr_status_t wait_until_left(void *data)
+{
+    gate *gate = data;
+
+    apr_thread_mutex_lock(gate->mutex);
+    gate->closed = 1;
+    while (gate->inside)
+        apr_thread_cond_wait(gate->left, gate->mutex);
+    apr_thread_mutex_unlock(gate->mutex);
+    return APR_SUCCESS;
+}
+
+void up_sweeper_child_init(apr_pool_t *p)
+{
+    if (process_gate)
+        apr_pool_pre_cleanup_register(p, process_gate, wait_until_left);
 }
 
 static void tell(void *baton, int loud, const char *line)
@@ -36,15 +114,14 @@ static void tell(void *baton, int loud, const char *line)
                  "userprofile: %s", line);
 }
 
-static apr_status_t run(int state, void *baton, apr_pool_t *p)
+static void sweep_once(sweep *sweep, apr_pool_t *p)
 {
-    sweep *sweep = baton;
     const up_config *config = sweep->config;
     int done = 0;
     up_problem *problem;
 
-    if (state != AP_WATCHDOG_STATE_RUNNING || !config->background || !config->journal_store)
-        return APR_SUCCESS;
+    if (!config->background || !config->journal_store)
+        return;
     problem =
         up_replay_sweep(&(up_replay){.service = config->background,
                                      .journal = config->journal_store,
@@ -53,7 +130,7 @@ static apr_status_t run(int state, void *baton, apr_pool_t *p)
                                      .settled = (int)apr_time_sec(2 * config->timeouts.storage),
                                      .pool = p,
                                      .now = apr_time_sec(apr_time_now()),
-                                     .is_stopping = is_stopping,
+                                     .is_stopping = is_closed,
                                      .tell = tell,
                                      .baton = sweep},
                         &done);
@@ -62,6 +139,16 @@ static apr_status_t run(int state, void *baton, apr_pool_t *p)
     if (done)
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, sweep->server,
                      "userprofile: %d entries of the journal done in the background", done);
+}
+
+static apr_status_t run(int state, void *baton, apr_pool_t *p)
+{
+    sweep *sweep = baton;
+
+    if (state == AP_WATCHDOG_STATE_RUNNING && enter(sweep->gate)) {
+        sweep_once(sweep, p);
+        leave(sweep->gate);
+    }
     return APR_SUCCESS;
 }
 
@@ -73,6 +160,7 @@ static apr_status_t add(apr_pool_t *p, ap_watchdog_t *watchdog, server_rec *s)
 
     baton->server = s;
     baton->config = up_config_of(s);
+    baton->gate = process_gate;
     return register_callback(watchdog, apr_time_from_sec(baton->config->sweep), baton, run);
 }
 
@@ -92,9 +180,12 @@ const char *up_sweeper_register(apr_pool_t *p, server_rec *s)
     server_rec *main_server = s;
     ap_watchdog_t *watchdog = NULL;
 
+    process_gate = NULL;
     for (; s; s = s->next) {
         if (!is_swept(s, main_server))
             continue;
+        if (!process_gate && !(process_gate = make_gate(p)))
+            return "The system has no lock left for the sweeper of UserProfileSweep";
         if (!get_instance)
             return "mod_watchdog is not loaded: add LoadModule watchdog_module, or "
                    "UserProfileSweep "
