@@ -59,15 +59,8 @@ sub consistent {
     return is_deeply(\@assets, \@rows, "$name: each picture belongs to one row, each row has its own");
 }
 
-sub children {
-    my $master = $node->pid;
-
-    return grep { (eval { slurp("/proc/$_/stat") } // '') =~ /\)\s+\S+\s+$master\s/ }
-        map { m{/proc/(\d+)/stat} } glob '/proc/[0-9]*/stat';
-}
-
 sub kill_children {
-    my @children = children();
+    my @children = $node->children;
 
     kill KILL => @children;
     wait_for(10, sub { !grep { alive($_) } @children });

@@ -23,7 +23,8 @@ use Cwd ();
 use Exporter qw(import);
 use IO::Select ();
 use IO::Socket::INET ();
-use UserProfile::Process qw(pid_of stop_process wait_for run_quietly free_port last_lines spew);
+use UserProfile::Process
+    qw(alive pid_of stop_process wait_for run_quietly free_port last_lines slurp spew);
 
 our @EXPORT_OK = qw(load_modules define_lines modules_folder);
 
@@ -155,11 +156,29 @@ sub signal {
     return kill $signal, $pid;
 }
 
+# Its child processes.
+sub children {
+    my ($self) = @_;
+    my $parent = $self->pid or return;
+
+    return grep { alive($_) } split ' ', eval { slurp("/proc/$parent/task/$parent/children") } // '';
+}
+
 sub stop {
     my ($self) = @_;
 
+    # Until its threads are there, a child's SIGTERM handler calls exit() wherever it is, within
+    # malloc() too: httpd itself can crash then.
+    wait_for(5, sub { !grep { _threads($_) < 3 } $self->children }) if $self->{mpm} ne 'prefork';
     stop_process($self->pid, 'TERM');
     return;
+}
+
+sub _threads {
+    my ($pid) = @_;
+    my $status = eval { slurp("/proc/$pid/status") } // '';
+
+    return $status =~ /^Threads:\s+(\d+)/m ? $1 : 3;
 }
 
 1;
