@@ -99,6 +99,13 @@ sub is_not_modified {
     ($bytes, $profile) = profile_of(full_name => "a\tb\nc\x{1}d");
     is($profile->{full_name}, "a\tb\nc\x{1}d", 'text: control characters in a column are escaped');
     unlike($bytes, qr/[\x00-\x1f]/, 'text: none is in the JSON as it is');
+    my $split = "x\r\nSet-Cookie: stolen=1\r\n\r\n<html>";
+    ($bytes, $profile, my $res) = profile_of(full_name => $split, avatar_url => $split,
+        speaking_language => "en\r\nX: y");
+    is_deeply([@{$profile}{qw(full_name avatar_url)}], [$split, $split], 'text: CR LF stays in its string');
+    is($res->header('Set-Cookie') // $res->header('X') // 'none', 'none', 'text: and splits no answer');
+    $res = (profile_of(email => "$$ $split"))[2];
+    is_error($res, 401, 'INVALID_CREDENTIALS', 'text: a subject with CR LF is none');
     ($bytes) = profile_of(full_name => '');
     like($bytes, qr/"full_name":"",/, 'text: an empty one is not null');
     ($bytes) = profile_of(full_name => 'x' x 255);

@@ -1,11 +1,11 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# docs/operations.md has every line that the module writes to the log, and no other.
+# docs/operations.md has every line that the module writes to the log, and no other; and
+# docs/reliability.md names a test for each promise, which there is.
 use strict;
 use warnings;
 use Test::More;
-use UserProfile::Markdown;
 use UserProfile::Test;
 
 # A conversion of printf, with APR's formats between two literals.
@@ -56,6 +56,14 @@ for my $row (@rows) {
         map { split /…/ } $row =~ s/^userprofile …: //r;
 
     is("@missing", '', "the source has: $row");
+}
+
+for my $row (grep { /^\|/ && !/^\| (?:fault|where|---)|^\|---/ } split /^/, slurp('docs/reliability.md')) {
+    my ($what) = $row =~ /^\| (.*?) \|/;
+    my @tests = $row =~ m{`((?:t|build/unit)/[\w-]+(?:\.t)?)`}g;
+    my @missing = grep { !-e s{^build/unit/(.*)}{t/unit/$1.c}r } @tests;
+
+    ok(@tests && !@missing, "docs/reliability.md, $what: its tests are there") or diag "@missing";
 }
 
 done_testing();
