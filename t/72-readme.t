@@ -236,7 +236,7 @@ subtest 'the least rights' => sub {
     is(request('DELETE', "$ME/avatar", @ada)->code, 200, 'none any more');
     is(me('DELETE', $token->())->code, 200, 'DELETE');
     is(request('DELETE', "$ME?hard=true", $token->())->code, 200, 'DELETE, for good');
-    ok(!eval { servers()->_psql('web', $contract, '-c', 'SELECT hashed_password FROM users'); 1 },
+    ok(!eval { servers()->cluster->psql('web', $contract, '-c', 'SELECT hashed_password FROM users'); 1 },
         'hashed_password cannot be read');
     log_unlike(0, qr/\[userprofile:error\]/, 'nothing is missing', $node->{error_log});
     $node->stop;

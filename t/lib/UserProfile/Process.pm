@@ -13,7 +13,7 @@ use Exporter qw(import);
 use IO::Socket::INET ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(alive pid_of stop_process wait_for run_quietly free_port claim_ports
+our @EXPORT_OK = qw(alive children_of pid_of stop_process wait_for run_quietly free_port claim_ports
     slurp last_lines spew);
 
 # Does this process run? A zombie, which nobody has waited for yet, does not.
@@ -22,6 +22,19 @@ sub alive {
 
     open my $in, '<', "/proc/$pid/stat" or return 0;
     return (<$in> // '') =~ /^\d+ \(.*\) ([^ZX])/s ? 1 : 0;
+}
+
+# The processes that this one has started and that it has not waited for yet.
+sub children_of {
+    my ($parent) = @_;
+    my @children;
+
+    for my $file (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $file or next;
+        my ($pid, $of) = (<$in> // '') =~ /^(\d+) \(.*\) \S (\d+)/s or next;
+        push @children, $pid if $of == $parent;
+    }
+    return @children;
 }
 
 # The process that a pid file names, or undef where none runs. (Postgres writes more lines.)

@@ -27,6 +27,7 @@ use Cwd ();
 use File::Temp ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
+use UserProfile::Process qw(children_of);
 
 # Accounts that every Debian has and that own nothing; the first that is there is taken.
 my @ACCOUNTS = qw(nobody www-data);
@@ -180,24 +181,13 @@ sub end_processes {
 
     while (1) {
         1 while waitpid(-1, WNOHANG) > 0;
-        @left = _children() or last;
+        @left = children_of($$) or last;
         my $waited = time - $start;
         $stayed = @left if $waited > 2 && !$stayed;
         kill $waited > 7 ? 'KILL' : 'TERM', @left if $waited > 2;
         sleep 0.05;
     }
     return $stayed;
-}
-
-sub _children {
-    my @children;
-
-    for my $file (glob '/proc/[0-9]*/stat') {
-        open my $in, '<', $file or next;
-        my ($pid, $parent) = (<$in> // '') =~ /^(\d+) \(.*\) \S (\d+)/s or next;
-        push @children, $pid if $parent == $$;
-    }
-    return @children;
 }
 
 # Removes the folder, or says where it is, with KEEP=1.

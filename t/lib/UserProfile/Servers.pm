@@ -41,14 +41,12 @@ use IO::Socket::UNIX ();
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
+use UserProfile::Postgres ();
 use UserProfile::Process
     qw(alive pid_of stop_process wait_for run_quietly free_port slurp spew);
 
 # The databases: each is made ready by sql/NAME.sql.
 my @DATABASES = qw(fluentmeet killrvideo);
-
-# A time zone with an odd offset, so that a time which is not in UTC is seen.
-my $TIMEZONE = 'Asia/Kathmandu';
 
 sub new {
     my ($class, $dir, %set) = @_;
@@ -137,30 +135,17 @@ sub dsn {
 
 # --- Postgres -------------------------------------------------------------------------------------
 
-# Debian keeps the server's programs of each version in a folder that is not in PATH.
-sub _postgres_program {
-    my ($name) = @_;
-    my @versions = sort { ($b =~ m{/(\d+)/bin})[0] <=> ($a =~ m{/(\d+)/bin})[0] }
-        glob "/usr/lib/postgresql/*/bin/$name";
+# The one that is there: see UserProfile::Postgres.
+sub cluster {
+    my ($self) = @_;
 
-    return $versions[0] // $name;
+    return UserProfile::Postgres->new($self->{postgres}, "$self->{dir}/logs/postgres.log");
 }
 
 sub _make_postgres {
     my ($self) = @_;
-    my $data = "$self->{postgres}/data";
 
-    run_quietly(_postgres_program('initdb'), '--pgdata', $data, '--username=postgres',
-        '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync');
-    spew("$data/postgresql.auto.conf", <<"CONF");
-listen_addresses = ''
-unix_socket_directories = '$self->{postgres}'
-max_connections = 300
-shared_buffers = 32MB
-timezone = '$TIMEZONE'
-log_line_prefix = '%m [%p] %u\@%d '
-CONF
-    $self->start_postgres;
+    $self->cluster->make->start;
     $self->query('postgres', "CREATE ROLE $self->{role} LOGIN");
     $self->add_database($_, "sql/$_.sql") for grep { -e "sql/$_.sql" } @DATABASES;
     return;
@@ -171,43 +156,33 @@ sub add_database {
     my ($self, $name, $file) = @_;
 
     $self->query('postgres', "CREATE DATABASE $name OWNER $self->{role}");
-    $self->_psql($self->{role}, $name, '-f', $file);
+    $self->cluster->psql($self->{role}, $name, '-f', $file);
     return;
-}
-
-sub _psql {
-    my ($self, $user, $database, @arguments) = @_;
-
-    return run_quietly('psql', '-h', $self->{postgres}, '-U', $user, '-d', $database, '-X', '-q',
-        '-v', 'ON_ERROR_STOP=1', @arguments);
 }
 
 # Runs SQL as the superuser.
 sub query {
     my ($self, $database, $sql) = @_;
 
-    return $self->_psql('postgres', $database, '-c', $sql);
+    return $self->cluster->query($database, $sql);
 }
 
 sub postgres_pid {
-    return pid_of("$_[0]{postgres}/data/postmaster.pid");
+    return $_[0]->cluster->pid;
 }
 
 sub start_postgres {
     my ($self) = @_;
 
-    return if $self->postgres_pid;
-    run_quietly(_postgres_program('pg_ctl'), 'start', '-w', '-t', 60, '-D',
-        "$self->{postgres}/data", '-l', "$self->{dir}/logs/postgres.log");
+    $self->cluster->start;
     return;
 }
 
 # mode: fast (the default), immediate (a crash), smart.
 sub stop_postgres {
     my ($self, $mode) = @_;
-    my $signal = {fast => 'INT', immediate => 'QUIT', smart => 'TERM'}->{$mode // 'fast'};
 
-    stop_process($self->postgres_pid, $signal);
+    $self->cluster->stop($mode);
     return;
 }
 

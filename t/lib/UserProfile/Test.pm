@@ -45,7 +45,7 @@ use Time::HiRes qw(sleep time);
 use UserProfile::Answers qw(is_of contract_of keep_answer);
 use UserProfile::Httpd ();
 use UserProfile::Picture qw(png jpeg webp);
-use UserProfile::Process qw(wait_for slurp spew free_port alive);
+use UserProfile::Process qw(wait_for slurp spew free_port alive children_of);
 use UserProfile::Servers ();
 use UserProfile::Token qw(sign_claims sign_bytes);
 
@@ -53,7 +53,7 @@ our @EXPORT = qw(
     $ME @FIELDS scratch servers url token token_bytes request me raw json multipart
     is_profile is_error db insert user_new user_row redis storage storage_fault
     log_mark log_since log_like log_unlike node corpora
-    png jpeg webp wait_for slurp spew free_port alive
+    png jpeg webp wait_for slurp spew free_port alive children_of
 );
 
 # The resource of the shipped configurations, and the first seed's fields in their order.
