@@ -36,6 +36,7 @@ typedef struct exchange {
     const up_pg_statement *statement;
     const up_pg_statement *preparing[2]; /* whose answers are awaited, in their order */
     int preparing_count, prepared_count;
+    int unconfirmed; /* committed, and perhaps not on the synchronous standby */
 } exchange;
 
 static PGconn *native(const up_dbd_connection *connection)
@@ -269,10 +270,24 @@ static int send_session(exchange *ex)
            PQpipelineSync(ex->pg);
 }
 
-static void ignore_notice(void *arg, const PGresult *result)
+/* Who cancels a commit that waits for its synchronous standby has it answered as
+ * done, with a warning: a failover would lose it. The warning has the code of any
+ * other and its text is in the server's language; what says it is known by name. */
+static void hear(void *arg, const PGresult *notice)
 {
-    (void)arg;
-    (void)result;
+    const char *function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+
+    if (arg && function && strcmp(function, "SyncRepWaitForLSN") == 0)
+        ((exchange *)arg)->unconfirmed = 1;
+}
+
+static up_problem *unconfirmed(const exchange *ex)
+{
+    return up_problem_logged(
+        ex->p, UP_SERVICE_UNAVAILABLE,
+        "the database did %s, but its synchronous standby has not confirmed that, as somebody "
+        "cancelled the waiting; look at the standby and at synchronous_standby_names",
+        ex->statement->what);
 }
 
 /* Both ends of the pipeline: read_results() always reads up to its sync. */
@@ -285,7 +300,7 @@ static up_problem *converse(exchange *ex, const up_pg_statement *first,
     int session = ex->connection->deadline != deadline;
 
     PQsetnonblocking(ex->pg, 1);
-    PQsetNoticeReceiver(ex->pg, ignore_notice, NULL);
+    PQsetNoticeReceiver(ex->pg, hear, ex);
     if (!PQenterPipelineMode(ex->pg) || (session && !send_session(ex)) ||
         (first && !send_statement(ex, first, values)) || !send_statement(ex, statement, values) ||
         !PQpipelineSync(ex->pg))
@@ -327,12 +342,15 @@ static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_s
     PQclear(error);
     if (!problem && values && !*answer)
         problem = failed(ex, NULL);
+    if (!problem && ex->unconfirmed)
+        problem = unconfirmed(ex);
     if (problem) {
         PQclear(*answer);
         *answer = NULL;
     }
     if (!ex->connection->broken && !PQexitPipelineMode(ex->pg))
         cut(ex->connection);
+    PQsetNoticeReceiver(ex->pg, hear, NULL);
     return problem;
 }
 
