@@ -81,6 +81,30 @@ is_error(me('PATCH', token => $token, json => {full_name => 'Bob'}, %here), 400,
     'a value that a constraint of the table refuses');
 is_deeply(user_row($user->{id}), $before, 'nothing is changed');
 db()->do('ALTER TABLE users DROP CONSTRAINT no_bob');
+
+# What is looked at only at the commit: the answer has been given already, and then an error comes.
+db()->do(<<'SQL');
+CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'too late' USING ERRCODE = NEW.full_name;
+END;
+$$;
+CREATE CONSTRAINT TRIGGER refuse_late AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.full_name ~ '^[0-9A-Z]{5}$') EXECUTE FUNCTION refuse_late();
+SQL
+for my $case (['23503', 400, 'VALIDATION_ERROR'], ['40001', 503, 'SERVICE_UNAVAILABLE'],
+    ['25006', 503, 'SERVICE_UNAVAILABLE'], ['P0001', 500, 'INTERNAL_ERROR'])
+{
+    my ($state, $status, $code) = @$case;
+    my $began = time;
+    is_error(me('PATCH', token => $token, json => {full_name => $state}, %here), $status, $code,
+        "an error at the commit: $state");
+    cmp_ok(time - $began, '<', 5, 'it comes in time');
+    is_deeply(user_row($user->{id}), $before, 'nothing is changed');
+    is(burst(8, \&patch), '200: 8', 'the connections serve');
+    $before = user_row($user->{id});
+}
+db()->do('DROP FUNCTION refuse_late CASCADE');
 db()->do('ALTER TABLE users ALTER COLUMN full_name TYPE varchar(255)');
 
 done_testing();

@@ -73,12 +73,12 @@ static int is_class(const char *state, const char *class)
     return strncmp(state, class, strlen(class)) == 0;
 }
 
-/* The connection is of no use any more: lost, shut down (57P), or on a server
- * that has become read-only (25006). */
+/* The connection is of no use any more: lost, shut down (57P), on a server that
+ * has become read-only (25006), or libpq itself is at a loss (no SQLSTATE). */
 static int is_lost(const char *state, const PGconn *pg)
 {
-    return PQstatus(pg) != CONNECTION_OK || is_class(state, "08") || is_class(state, "57P") ||
-           strcmp(state, "25006") == 0;
+    return PQstatus(pg) != CONNECTION_OK || !*state || is_class(state, "08") ||
+           is_class(state, "57P") || strcmp(state, "25006") == 0;
 }
 
 /* Refused for the moment: as above, and too many clients, out of memory or disk
@@ -116,7 +116,8 @@ static up_problem *not_taken(const exchange *ex, const char *state, const char *
     return problem;
 }
 
-static up_problem *failed(exchange *ex, const PGresult *result)
+/* from_client: the statement that failed had values of a client's. */
+static up_problem *failure(exchange *ex, const PGresult *result, int from_client)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
@@ -127,7 +128,7 @@ static up_problem *failed(exchange *ex, const PGresult *result)
         text = PQerrorMessage(ex->pg);
     if (is_lost(state, ex->pg))
         cut(ex->connection);
-    if (ex->statement->from_client && (is_class(state, "22") || is_class(state, "23")))
+    if (from_client && (is_class(state, "22") || is_class(state, "23")))
         return not_taken(ex, state, text);
     return up_problem_logged(
         ex->p, is_passing(state, ex->pg) ? UP_SERVICE_UNAVAILABLE : UP_INTERNAL_ERROR,
@@ -135,6 +136,11 @@ static up_problem *failed(exchange *ex, const PGresult *result)
         *state ? state : "none",
         is_passing(state, ex->pg) ? ""
                                   : "; check the table and columns named in the configuration");
+}
+
+static up_problem *failed(exchange *ex, const PGresult *result)
+{
+    return failure(ex, result, ex->statement->from_client);
 }
 
 static up_problem *timed_out(exchange *ex)
@@ -191,45 +197,60 @@ static up_problem *next_result(exchange *ex, PGresult **result)
  * fails after it: only a statement's preparation answers without rows. */
 static void remember(exchange *ex)
 {
-    const up_pg_statement *statement = ex->preparing[ex->prepared_count];
-
-    if (ex->prepared_count++ < ex->preparing_count)
-        apr_hash_set(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING, "");
+    if (ex->prepared_count < ex->preparing_count)
+        apr_hash_set(ex->connection->prepared, ex->preparing[ex->prepared_count++]->name,
+                     APR_HASH_KEY_STRING, "");
 }
 
-/* Reads up to the pipeline's end. The last result with rows is the answer; the
- * first error is the error: what follows it is only marked as skipped. */
+/* Keeps the last result with rows, which is the answer, and the first error: what
+ * follows that is only marked as skipped. Returns 0 for what no statement has. */
+static int keep(exchange *ex, PGresult *result, PGresult **answer, PGresult **error)
+{
+    ExecStatusType status = PQresultStatus(result);
+    PGresult **place = status == PGRES_TUPLES_OK ? answer : error;
+
+    if (status == PGRES_TUPLES_OK || (status == PGRES_FATAL_ERROR && !*error)) {
+        PQclear(*place);
+        *place = result;
+        return 1;
+    }
+    if (status == PGRES_COMMAND_OK)
+        remember(ex);
+    PQclear(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_PIPELINE_ABORTED ||
+           status == PGRES_FATAL_ERROR;
+}
+
+static up_problem *out_of_step(exchange *ex, const PGresult *error)
+{
+    up_problem *problem = failed(ex, error);
+
+    cut(ex->connection);
+    return problem;
+}
+
+/* Reads up to the pipeline's end. NULL ends the results of each statement. A second one
+ * would be followed by no other for ever: a libpq before 14.11, 15.6 and 16.2 loses the
+ * pipeline's end where a commit fails. */
 static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **error)
 {
     PGresult *result = NULL;
+    int ends = 0;
 
     *answer = *error = NULL;
     for (;;) {
         up_problem *problem = next_result(ex, &result);
-        ExecStatusType status;
 
         if (problem)
             return problem;
-        if (!result) {
-            if (PQstatus(ex->pg) != CONNECTION_OK)
-                return failed(ex, *error);
-            continue;
-        }
-        status = PQresultStatus(result);
-        if (status == PGRES_PIPELINE_SYNC) {
+        if (result && PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
             PQclear(result);
             return NULL;
         }
-        if (status == PGRES_TUPLES_OK) {
-            PQclear(*answer);
-            *answer = result;
-        } else if (status == PGRES_FATAL_ERROR && !*error) {
-            *error = result;
-        } else {
-            if (status == PGRES_COMMAND_OK)
-                remember(ex);
-            PQclear(result);
-        }
+        ends = result ? 0 : ends + 1;
+        if (result ? !keep(ex, result, answer, error)
+                   : ends > 1 || PQstatus(ex->pg) != CONNECTION_OK)
+            return out_of_step(ex, *error);
     }
 }
 
@@ -309,7 +330,7 @@ static up_problem *converse(exchange *ex, const up_pg_statement *first,
     if (!problem && session) {
         problem = read_results(ex, answer, error);
         if (!problem && *error)
-            problem = failed(ex, *error);
+            problem = failure(ex, *error, 0);
         PQclear(*answer);
         PQclear(*error);
         *answer = *error = NULL;
@@ -339,18 +360,21 @@ static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_s
     *forgotten = !problem && is_forgotten(error);
     if (!problem && error)
         problem = failed(ex, error);
-    PQclear(error);
     if (!problem && values && !*answer)
         problem = failed(ex, NULL);
     if (!problem && ex->unconfirmed)
         problem = unconfirmed(ex);
+    if (!ex->connection->broken && !PQexitPipelineMode(ex->pg)) {
+        up_problem *lost = out_of_step(ex, NULL);
+
+        problem = problem ? problem : lost;
+    }
+    PQsetNoticeReceiver(ex->pg, hear, NULL);
+    PQclear(error);
     if (problem) {
         PQclear(*answer);
         *answer = NULL;
     }
-    if (!ex->connection->broken && !PQexitPipelineMode(ex->pg))
-        cut(ex->connection);
-    PQsetNoticeReceiver(ex->pg, hear, NULL);
     return problem;
 }
 
