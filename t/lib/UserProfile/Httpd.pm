@@ -24,7 +24,7 @@ use Exporter qw(import);
 use IO::Select ();
 use IO::Socket::INET ();
 use UserProfile::Process
-    qw(alive pid_of stop_process wait_for run_quietly free_port last_lines slurp spew);
+    qw(alive children_of pid_of stop_process wait_for run_quietly free_port last_lines slurp spew);
 
 our @EXPORT_OK = qw(load_modules define_lines modules_folder);
 
@@ -161,7 +161,7 @@ sub children {
     my ($self) = @_;
     my $parent = $self->pid or return;
 
-    return grep { alive($_) } split ' ', eval { slurp("/proc/$parent/task/$parent/children") } // '';
+    return grep { alive($_) } children_of($parent);
 }
 
 sub stop {
