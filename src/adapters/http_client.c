@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/http_client.h"
 
+#include "adapters/clock.h"
+
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <curl/curl.h>
 #include <string.h>
-#include <time.h>
 
 /* libcurl's own buffers: a request costs this much memory, whatever its size. */
 #define UPLOAD_BUFFER 65536L
@@ -36,15 +37,6 @@ typedef struct transfer {
     const char *reason;         /* why a callback stopped the transfer */
     char text[CURL_ERROR_SIZE]; /* libcurl's own words */
 } transfer;
-
-/* A clock that nobody sets. */
-static apr_time_t monotonic(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec((apr_time_t)now.tv_sec) + now.tv_nsec / 1000;
-}
 
 static apr_status_t close_idle(void *data)
 {
@@ -163,7 +155,7 @@ static int watch(void *data, curl_off_t down_total, curl_off_t down, curl_off_t 
 {
     transfer *t = data;
     const up_http_limits *limits = &t->client->limits;
-    apr_time_t now = monotonic();
+    apr_time_t now = up_clock();
     int thinking = up >= up_total && down == 0;
 
     (void)down_total;
@@ -269,7 +261,7 @@ static CURLcode perform_once(CURL *curl, transfer *t, apr_interval_time_t left)
 
     t->answer->body = "";
     t->answer->len = t->room = 0;
-    t->mark = monotonic();
+    t->mark = up_clock();
     t->mark_bytes = 0;
     t->reason = NULL;
     t->text[0] = '\0';
@@ -302,13 +294,13 @@ static int was_stale(CURL *curl, CURLcode rc)
 static CURLcode perform(CURL *curl, transfer *t)
 {
     apr_interval_time_t total = t->client->limits.total;
-    apr_time_t start = monotonic();
+    apr_time_t start = up_clock();
     CURLcode rc = perform_once(curl, t, total);
 
-    if (was_stale(curl, rc) && monotonic() - start < total) {
+    if (was_stale(curl, rc) && up_clock() - start < total) {
         rc = curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
         if (rc == CURLE_OK)
-            rc = perform_once(curl, t, total - (monotonic() - start));
+            rc = perform_once(curl, t, total - (up_clock() - start));
     }
     return rc;
 }
