@@ -6,6 +6,7 @@
  * This is the door: the module record, the hooks, and the one place where the
  * ports of the service are given their adapters.
  */
+#include "adapters/clock.h"
 #include "adapters/cloudinary.h"
 #include "adapters/folder.h"
 #include "adapters/pg_journal.h"
@@ -25,6 +26,7 @@
 
 #include <ap_mpm.h>
 #include <apr_optional.h>
+#include <apr_shm.h>
 #include <apr_strings.h>
 #include <curl/curl.h>
 #include <http_config.h>
@@ -34,7 +36,14 @@
 #include <http_request.h>
 #include <jansson.h>
 #include <mpm_common.h>
+#include <string.h>
 #include <unistd.h>
+
+/* After so many failures in a row the storage is left alone for so long, and each time that
+ * it then fails again for twice as long. */
+#define BREAKER_FAILURES 5
+#define BREAKER_FIRST apr_time_from_sec(1)
+#define BREAKER_LONGEST apr_time_from_sec(60)
 
 /* Seconds beside the waits that are configured. */
 #define LEASE_MARGIN 20
@@ -134,6 +143,44 @@ static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
     warn_of_weak_keys(s, config, APLOG_WARNING);
 }
 
+/* What an entry in the journal is alone with its request for: longer than all
+ * that the request can wait for. */
+static int lease_of(const up_timeouts *timeouts)
+{
+    return (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement + timeouts->pool)) +
+           LEASE_MARGIN;
+}
+
+/* In the parent, so that all children count together. A folder fails at once and
+ * needs none. */
+static int make_breaker(apr_pool_t *p, up_config *config)
+{
+    const up_breaker_settings settings = {.failures = BREAKER_FAILURES,
+                                          .first = BREAKER_FIRST,
+                                          .longest = BREAKER_LONGEST,
+                                          .patience =
+                                              apr_time_from_sec(lease_of(&config->timeouts)),
+                                          .clock = up_clock};
+    apr_shm_t *shared;
+
+    if (!config->model || !config->cloudinary)
+        return 1;
+    if (apr_shm_create(&shared, sizeof(up_breaker_state), NULL, p) != APR_SUCCESS)
+        return 0;
+    memset(apr_shm_baseaddr_get(shared), 0, sizeof(up_breaker_state));
+    config->breaker = up_breaker_create(p, &settings, apr_shm_baseaddr_get(shared));
+    return 1;
+}
+
+static const char *make_breakers(apr_pool_t *p, server_rec *s)
+{
+    for (; s; s = s->next) {
+        if (!up_config_of(s)->breaker && !make_breaker(p, up_config_of(s)))
+            return "UserProfileAvatarStorage: the system has no shared memory left";
+    }
+    return NULL;
+}
+
 /* Once in the parent, before there are children and threads. */
 static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
@@ -149,6 +196,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
     }
     apr_pool_cleanup_register(p, NULL, end_curl, apr_pool_cleanup_null);
     error = up_sweeper_register(p, s);
+    if (!error)
+        error = make_breakers(p, s);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -168,14 +217,6 @@ static int worker_threads(void)
 
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     return threads > 0 ? threads : 1;
-}
-
-/* What an entry in the journal is alone with its request for: longer than all
- * that the request can wait for. */
-static int lease_of(const up_timeouts *timeouts)
-{
-    return (int)apr_time_sec(2 * timeouts->storage + 4 * (timeouts->statement + timeouts->pool)) +
-           LEASE_MARGIN;
 }
 
 /* The users' table and the journal, on the same connections. */
@@ -233,6 +274,7 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
         service->avatars = up_cloudinary_create(p, config->cloudinary);
     else if (config->folder)
         service->avatars = up_folder_create(p, config->folder);
+    service->breaker = config->breaker;
     if ((config->redis && !service->tokens) || (config->model->avatar && !service->avatars))
         return NULL;
     return service;

@@ -352,8 +352,25 @@ static const char *check_upload(cloudinary *self, const call *c, const char **ur
     return NULL;
 }
 
+/* Of a failed upload. Other statuses of 4xx are about the account (its key, its plan, its rate),
+ * and so about every picture. */
+static up_upload_end end_of(const up_http_answer *answer)
+{
+    if (!answer->sent)
+        return UP_UPLOAD_FAILED;
+    switch (answer->status) {
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+        return UP_UPLOAD_REFUSED;
+    default:
+        return answer->status >= 400 && answer->status < 500 ? UP_UPLOAD_FAILED : UP_UPLOAD_UNKNOWN;
+    }
+}
+
 static up_problem *upload(up_avatar_storage *storage, apr_pool_t *p, const char *asset,
-                          const up_picture *picture, const char **url, int *stored)
+                          const up_picture *picture, const char **url, up_upload_end *end)
 {
     cloudinary *self = (cloudinary *)storage;
     call c = make_call(self, p, "upload", asset);
@@ -365,7 +382,7 @@ static up_problem *upload(up_avatar_storage *storage, apr_pool_t *p, const char 
     up_problem *problem = send_call(self, &c, apr_array_make(p, 4, sizeof(up_http_field)), &file);
     const char *why;
 
-    *stored = c.answer.sent && (c.answer.status < 400 || c.answer.status >= 500);
+    *end = end_of(&c.answer);
     if (problem)
         return problem;
     if (c.answer.status != 200 || json_object_get(c.json, "error"))

@@ -195,7 +195,7 @@ static up_problem *write_temporary(const place *at, const up_picture *picture)
 }
 
 /* Gives the file its name, and the name its place on the disk. */
-static up_problem *publish(const place *at, int *stored)
+static up_problem *publish(const place *at, up_upload_end *end)
 {
     if (renameat(at->dir, at->temporary, at->dir, at->asset) != 0) {
         int error = errno;
@@ -203,24 +203,24 @@ static up_problem *publish(const place *at, int *stored)
         unlinkat(at->dir, at->temporary, 0);
         return failed(at, "rename the file of", error, "httpd's user must be able to write there");
     }
-    *stored = 1;
+    *end = UP_UPLOAD_UNKNOWN;
     if (fsync(at->dir) != 0)
         return failed(at, "bring to the disk the name of", errno, "is the disk all right?");
     return NULL;
 }
 
 static up_problem *upload(up_avatar_storage *storage, apr_pool_t *p, const char *asset,
-                          const up_picture *picture, const char **url, int *stored)
+                          const up_picture *picture, const char **url, up_upload_end *end)
 {
     const folder *self = (const folder *)storage;
     place at;
     up_problem *problem = open_place(&at, self, p, asset);
 
-    *stored = 0;
+    *end = UP_UPLOAD_FAILED;
     if (!problem)
         problem = write_temporary(&at, picture);
     if (!problem)
-        problem = publish(&at, stored);
+        problem = publish(&at, end);
     if (!problem)
         *url = apr_pstrcat(p, self->settings->url, "/", asset, NULL);
     if (at.dir >= 0)

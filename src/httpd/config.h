@@ -108,7 +108,9 @@ typedef struct up_config {
     up_model *model; /* NULL where this server has no contract */
     up_token_rules rules;
 
-    /* Made by the door in each child. */
+    /* Made by the door: in the parent, for all children, where there is Cloudinary; */
+    const up_breaker *breaker;
+    /* and in each child. */
     up_service *service;
     up_journal *journal_store; /* NULL where the contract promises nothing */
     up_service *background;    /* as service, for the sweeper, which has more time */

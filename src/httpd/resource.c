@@ -61,6 +61,12 @@ static void warn(void *baton, const char *line)
                   "userprofile: %s; it stays in the journal", line);
 }
 
+static void tell(void *baton, int loud, const char *line)
+{
+    ap_log_rerror(APLOG_MARK, loud ? APLOG_ERR : APLOG_NOTICE, 0, (request_rec *)baton,
+                  "userprofile: %s", line);
+}
+
 static int answer(task *task, up_problem *problem, const up_row *row)
 {
     return problem ? up_respond_problem(task->r, problem)
@@ -240,6 +246,7 @@ static int serve(request_rec *r, const up_config *config, const method *method)
                      .match = up_tags_parse(r->pool, apr_table_get(r->headers_in, "If-Match")),
                      .now = apr_time_sec(apr_time_now()),
                      .warn = warn,
+                     .tell = tell,
                      .baton = r};
     task.patch = up_patch_create(r->pool, config->model);
     return method->serve(&task);

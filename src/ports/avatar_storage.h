@@ -25,6 +25,13 @@ typedef struct up_picture {
     up_image type;    /* never UP_IMAGE_NONE */
 } up_picture;
 
+/** How an upload that failed has ended. */
+typedef enum up_upload_end {
+    UP_UPLOAD_UNKNOWN, /* the asset may be there all the same */
+    UP_UPLOAD_FAILED,  /* it is not: the storage could not be reached, or takes nothing from us */
+    UP_UPLOAD_REFUSED  /* it is not: the storage works, and does not take this picture */
+} up_upload_end;
+
 typedef struct up_avatar_storage up_avatar_storage;
 
 struct up_avatar_storage {
@@ -32,11 +39,10 @@ struct up_avatar_storage {
      *  for a picture of this type, in p. NULL where the system has no randomness. */
     const char *(*new_asset)(up_avatar_storage *self, apr_pool_t *p, up_image type);
 
-    /** Stores the picture under the ID. *url becomes its public URL, in p. After a
-     *  failure *stored says whether the asset may be there all the same: 0 where the
-     *  storage could not be reached or has refused it, 1 where that is not known. */
+    /** Stores the picture under the ID. *url becomes its public URL, in p; *end is set
+     *  where it fails. */
     up_problem *(*upload)(up_avatar_storage *self, apr_pool_t *p, const char *asset,
-                          const up_picture *picture, const char **url, int *stored);
+                          const up_picture *picture, const char **url, up_upload_end *end);
 
     /** Deletes the asset; one that is not there is a success. */
     up_problem *(*destroy)(up_avatar_storage *self, apr_pool_t *p, const char *asset);

@@ -4,6 +4,8 @@
  * the URL set. The journal makes it whole: see ports/user_store.h. */
 #include "service/service.h"
 
+#include <apr_strings.h>
+
 up_problem *up_avatar_discard(const up_service *service, apr_pool_t *p, const char *asset,
                               int *doomed)
 {
@@ -66,30 +68,96 @@ static up_problem *announce(const up_service *service, const up_request *request
     return up_account_explain(service, request);
 }
 
+/* A storage that fails is left alone for a while. Whoever has no account is told so all the same,
+ * and does not take the turn of the one who may try it. */
+static up_problem *take_turn(const up_service *service, const up_request *request, up_turn *turn)
+{
+    const up_patch *nothing = up_patch_create(request->pool, service->model);
+    const up_row *row;
+    up_problem *problem = NULL;
+    int seconds;
+
+    if (!service->breaker)
+        return NULL;
+    if (!up_breaker_is_closed(service->breaker))
+        problem = up_profile_update(service, request, nothing, &row);
+    if (problem)
+        return problem;
+    seconds = up_breaker_begin(service->breaker, turn);
+    if (!seconds)
+        return NULL;
+    problem = up_problem_logged(request->pool, UP_STORAGE_UPLOAD_ERROR,
+                                "the avatar storage was not asked, as it has failed several times "
+                                "in a row; it is tried again in %d s",
+                                seconds);
+    problem->retry_after = seconds;
+    return problem;
+}
+
+/* Tells the breaker how a turn has ended, and the sysadmin what that has changed. */
+static void end_turn(const up_service *service, const up_request *request, up_turn turn,
+                     up_outcome outcome, up_problem *problem)
+{
+    up_breaker_change change = UP_BREAKER_SAME;
+    int seconds = 0;
+
+    if (service->breaker)
+        change = up_breaker_end(service->breaker, turn, outcome, &seconds);
+    if (outcome == UP_OUTCOME_FAILED)
+        problem->retry_after = seconds ? seconds : 1;
+    if (change == UP_BREAKER_OPENED)
+        request->tell(request->baton, 1,
+                      apr_psprintf(request->pool,
+                                   "the avatar storage has failed several times in a row: uploads "
+                                   "are refused (502) without asking it, but for one in %d s, and "
+                                   "then in twice as long each time; its last failure: %s",
+                                   seconds, problem->log));
+    else if (change == UP_BREAKER_CLOSED)
+        request->tell(request->baton, 0,
+                      apr_psprintf(request->pool,
+                                   "the avatar storage takes uploads again, after %d s", seconds));
+}
+
+static up_problem *upload(const up_service *service, const up_request *request, up_turn turn,
+                          const char *asset, const up_picture *picture, const char **url)
+{
+    up_avatar_storage *avatars = service->avatars;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
+    up_problem *problem = avatars->upload(avatars, request->pool, asset, picture, url, &end);
+
+    end_turn(service, request, turn,
+             problem && end != UP_UPLOAD_REFUSED ? UP_OUTCOME_FAILED : UP_OUTCOME_WORKED, problem);
+    /* Where it may be there after all, a storage that does not answer is not
+       asked again while the client waits: the journal has it. */
+    if (problem && end != UP_UPLOAD_UNKNOWN)
+        up_warn(request, service->users->withdraw(service->users, request->pool, asset));
+    return problem;
+}
+
 up_problem *up_avatar_set(const up_service *service, const up_request *request,
                           const up_patch *patch, const up_picture *picture, const up_row **row)
 {
     up_avatar_storage *avatars = service->avatars;
     const char *asset = avatars->new_asset(avatars, request->pool, picture->type);
     const char *url;
-    int stored;
+    up_turn turn = 0;
     up_swap *swap;
     up_problem *problem;
 
     if (!asset)
         return up_problem_logged(request->pool, UP_INTERNAL_ERROR,
                                  "the system has no random bytes for an avatar's public ID");
-    problem = announce(service, request, asset);
+    problem = take_turn(service, request, &turn);
     if (problem)
         return problem;
-    problem = avatars->upload(avatars, request->pool, asset, picture, &url, &stored);
+    problem = announce(service, request, asset);
     if (problem) {
-        /* Where it may be there after all, a storage that does not answer is not
-           asked again while the client waits: the journal has it. */
-        if (!stored)
-            up_warn(request, service->users->withdraw(service->users, request->pool, asset));
+        end_turn(service, request, turn, UP_OUTCOME_NONE, NULL);
         return problem;
     }
+    problem = upload(service, request, turn, asset, picture, &url);
+    if (problem)
+        return problem;
     problem = service->users->swap(service->users, request->pool, request->caller, patch,
                                    request->match, asset, url, &swap);
     /* Whether a failed statement has been committed is not known: the journal is. */

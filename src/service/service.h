@@ -16,6 +16,7 @@
 #include "ports/avatar_storage.h"
 #include "ports/token_store.h"
 #include "ports/user_store.h"
+#include "service/breaker.h"
 
 /** The outside things of one contract in one child process. Lives in the child's pool. */
 typedef struct up_service {
@@ -23,6 +24,7 @@ typedef struct up_service {
     up_user_store *users;
     up_token_store *tokens;
     up_avatar_storage *avatars; /* NULL where the contract has no avatar */
+    const up_breaker *breaker;  /* before uploads; NULL: each is tried */
     up_code unknown_user;       /* what a subject without a row gets */
 } up_service;
 
@@ -34,6 +36,8 @@ typedef struct up_request {
     apr_int64_t now;      /* seconds since 1970 */
     /* Takes a line on what failed but does not fail the request. */
     void (*warn)(void *baton, const char *line);
+    /* Takes a line on what begins, loud, or is over: not of this request alone. */
+    void (*tell)(void *baton, int loud, const char *line);
     void *baton;
 } up_request;
 
@@ -46,7 +50,8 @@ up_problem *up_profile_update(const up_service *service, const up_request *reque
                               const up_patch *patch, const up_row **row);
 
 /** Stores the picture, deletes the avatar before it and points the row at the new
- *  one; the patch's fields are written with it, or not at all. */
+ *  one; the patch's fields are written with it, or not at all. While the breaker is
+ *  open nothing is announced and the storage not asked. */
 up_problem *up_avatar_set(const up_service *service, const up_request *request,
                           const up_patch *patch, const up_picture *picture, const up_row **row);
 

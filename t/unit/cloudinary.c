@@ -392,12 +392,11 @@ static void round_trip(const standin *service, up_avatar_storage *st, up_image t
     const char *extension = type == UP_IMAGE_JPEG ? "jpg" : type == UP_IMAGE_PNG ? "png" : "webp";
     const char *asset = st->new_asset(st, pool, type), *url = NULL;
     up_picture picture = make_picture(pool, type, 70001);
-    int stored = -1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
 
-    ok(st->upload(st, pool, asset, &picture, &url, &stored) == NULL, "a %s is uploaded", extension);
+    ok(st->upload(st, pool, asset, &picture, &url, &end) == NULL, "a %s is uploaded", extension);
     ok(url && apr_strnatcmp(url + strlen(url) - strlen(extension), extension) == 0,
        "its URL ends in %s", extension);
-    is_int(stored, 1, "it is stored");
     is(st->asset_of(st, pool, url), asset, "the URL leads back to the ID");
     check_stored(service, asset, &picture);
     is(standin_last(service, pool, "params"), "api_key,file,public_id,signature,timestamp",
@@ -437,15 +436,15 @@ static void test_file_position(const standin *service, up_avatar_storage *st)
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 5000);
     const char *asset = st->new_asset(st, pool, UP_IMAGE_PNG), *url;
     apr_off_t end = 0;
-    int stored;
+    up_upload_end how;
 
     apr_file_seek(picture.file, APR_END, &end);
     apr_file_puts("not of the picture", picture.file);
-    ok(st->upload(st, pool, asset, &picture, &url, &stored) == NULL,
+    ok(st->upload(st, pool, asset, &picture, &url, &how) == NULL,
        "the picture is the file's beginning, wherever its position is");
     check_stored(service, asset, &picture);
     picture.size = 6000;
-    ok(st->upload(st, pool, asset, &picture, &url, &stored) != NULL,
+    ok(st->upload(st, pool, asset, &picture, &url, &how) != NULL,
        "a file that is too short is a failure");
     standin_do(service, "reset");
 }
@@ -470,12 +469,12 @@ static void test_foreign(const standin *service, up_avatar_storage *st)
 {
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
     const char *url;
-    int stored = 1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
     size_t i;
 
     for (i = 0; i < sizeof(foreign_assets) / sizeof(foreign_assets[0]); i++)
         ok(st->destroy(st, pool, foreign_assets[i]) != NULL, "ID %d is not destroyed", (int)i);
-    ok(st->upload(st, pool, "other/x", &picture, &url, &stored) != NULL && !stored,
+    ok(st->upload(st, pool, "other/x", &picture, &url, &end) != NULL && end == UP_UPLOAD_FAILED,
        "a foreign ID is not uploaded");
     is_int(standin_count(service, "requests"), 0, "nothing was sent");
 }
@@ -487,13 +486,13 @@ static void test_wrong_account(const standin *service)
     up_problem *problem;
     up_avatar_storage *st;
     const char *url;
-    int stored = 1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
 
     s->secret = "wr0ng";
     st = up_cloudinary_create(pool, s);
-    problem = st->upload(st, pool, "avatars/x", &picture, &url, &stored);
+    problem = st->upload(st, pool, "avatars/x", &picture, &url, &end);
     is_int(problem->code, UP_STORAGE_UPLOAD_ERROR, "a wrong secret is STORAGE_UPLOAD_ERROR");
-    is_int(stored, 0, "nothing is stored");
+    is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
     ok(strstr(problem->log, "HTTP 401: Invalid Signature ***. String to sign") != NULL,
        "the log has the service's words without the signature");
     ok(strstr(problem->log, "check KEY, SECRET and CLOUD") != NULL, "and what to do");
@@ -503,11 +502,11 @@ static void test_wrong_account(const standin *service)
     ok(st->destroy(st, pool, "avatars/x") != NULL, "nor is anything destroyed");
     s->secret = STANDIN_SECRET;
     s->key = "key2";
-    problem = st->upload(st, pool, "avatars/x", &picture, &url, &stored);
+    problem = st->upload(st, pool, "avatars/x", &picture, &url, &end);
     ok(strstr(problem->log, "Unknown API key key2") != NULL, "a wrong key is told");
     s->key = "key1";
     s->cloud = "nowhere";
-    problem = st->upload(st, pool, "avatars/x", &picture, &url, &stored);
+    problem = st->upload(st, pool, "avatars/x", &picture, &url, &end);
     ok(strstr(problem->log, "Invalid cloud_name") != NULL, "a wrong cloud is told");
 }
 

@@ -41,76 +41,86 @@ static void fault(const char *query)
 typedef struct fault_case {
     const char *query; /* of /_test/fault */
     const char *log;   /* what the log must say; NULL: the upload succeeds */
-    int stored;        /* what is told of the asset */
+    up_upload_end end; /* what is told of the asset, where it fails */
     int least_ms;      /* how long it takes at least */
     int total_ms;      /* the limit, where it is not two seconds */
 } fault_case;
 
-#define FAULT(q, l, s, ...)                                                                        \
+#define FAULT(q, l, ...)                                                                           \
     {                                                                                              \
-        .query = (q), .log = (l), .stored = (s), ##__VA_ARGS__                                     \
+        .query = (q), .log = (l), ##__VA_ARGS__                                                    \
     }
 
 static const fault_case faults[] = {
-    FAULT("kind=status&status=500", "HTTP 500: Fault; the service has a problem", 1),
-    FAULT("kind=status&status=503", "HTTP 503", 1),
-    FAULT("kind=status&status=401", "HTTP 401: Fault; check KEY", 0),
-    FAULT("kind=status&status=400", "HTTP 400: Fault; see the Cloudinary console", 0),
-    FAULT("kind=status&status=404", "HTTP 404: Fault; check CLOUD and upload_prefix", 0),
-    FAULT("kind=status&status=420", "HTTP 420: Fault; the account's rate limit", 0),
-    FAULT("kind=status&status=429", "HTTP 429: Fault; the account's rate limit", 0),
-    FAULT("kind=status&status=200", "HTTP 200: Fault", 1),
-    FAULT("kind=status&status=201", "HTTP 201", 1),
-    FAULT("kind=status&status=400&message=a%0d%0ab%1b[31mc", "HTTP 400: a\\r\\nb\\x1b[31m", 0),
-    FAULT("kind=redirect&location=http://127.0.0.1:1/", "HTTP 307: Moved; redirects are not", 1),
-    FAULT("kind=redirect&location=file:///etc/passwd", "HTTP 307", 1),
-    FAULT("kind=hang&seconds=30", "timed out after", 1, .least_ms = 1900),
-    FAULT("kind=hang&seconds=30&done=1", "timed out after", 1, .least_ms = 1900),
-    FAULT("kind=slow&seconds=1.2", NULL, 1, .least_ms = 1100, .total_ms = 9000),
+    FAULT("kind=status&status=500", "HTTP 500: Fault; the service has a problem"),
+    FAULT("kind=status&status=503", "HTTP 503"),
+    FAULT("kind=status&status=401", "HTTP 401: Fault; check KEY", .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=400", "HTTP 400: Fault; see the Cloudinary console",
+          .end = UP_UPLOAD_REFUSED),
+    FAULT("kind=status&status=404", "HTTP 404: Fault; check CLOUD and upload_prefix",
+          .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=420", "HTTP 420: Fault; the account's rate limit",
+          .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=429", "HTTP 429: Fault; the account's rate limit",
+          .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=403", "HTTP 403: Fault; check KEY", .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=408", "HTTP 408", .end = UP_UPLOAD_FAILED),
+    FAULT("kind=status&status=413", "HTTP 413", .end = UP_UPLOAD_REFUSED),
+    FAULT("kind=status&status=415", "HTTP 415", .end = UP_UPLOAD_REFUSED),
+    FAULT("kind=status&status=422", "HTTP 422", .end = UP_UPLOAD_REFUSED),
+    FAULT("kind=status&status=200", "HTTP 200: Fault"),
+    FAULT("kind=status&status=201", "HTTP 201"),
+    FAULT("kind=status&status=400&message=a%0d%0ab%1b[31mc", "HTTP 400: a\\r\\nb\\x1b[31m",
+          .end = UP_UPLOAD_REFUSED),
+    FAULT("kind=redirect&location=http://127.0.0.1:1/", "HTTP 307: Moved; redirects are not"),
+    FAULT("kind=redirect&location=file:///etc/passwd", "HTTP 307"),
+    FAULT("kind=hang&seconds=30", "timed out after", .least_ms = 1900),
+    FAULT("kind=hang&seconds=30&done=1", "timed out after", .least_ms = 1900),
+    FAULT("kind=slow&seconds=1.2", NULL, .least_ms = 1100, .total_ms = 9000),
     FAULT("kind=trickle&bytes=300&seconds=0.5&padding=5000",
-          "slower than 1024 bytes a second for 1000 ms", 1, .least_ms = 900, .total_ms = 9000),
-    FAULT("kind=trickle&bytes=10&seconds=0.2", "timed out after", 1, .least_ms = 1900),
-    FAULT("kind=truncate", "transfer closed with", 1),
-    FAULT("kind=reset", "reset by peer", 1),
-    FAULT("kind=early", "", 1),
-    FAULT("kind=garbage", "no JSON object; check upload_prefix", 1),
-    FAULT("kind=answer&body=[]", "no JSON object", 1),
-    FAULT("kind=answer&body=", "no JSON object", 1),
-    FAULT("kind=answer&body={}", "stored as ''", 1),
-    FAULT("kind=answer&body={\"public_id\":1}", "stored as ''", 1),
-    FAULT("kind=answer&body={\"error\":{}}", "HTTP 200: (no message)", 1),
-    FAULT("kind=answer&body={\"error\":7}", "HTTP 200: (no message)", 1),
-    FAULT("kind=answer&body={\"public_id\":\"a\",\"public_id\":\"b\"}", "no JSON object", 1),
-    FAULT("kind=answer&body={\"public_id\":\"avatars/x\"}", "has no secure_url", 1),
-    FAULT("kind=wrong_id", "stored as 'avatars/xx'", 1),
+          "slower than 1024 bytes a second for 1000 ms", .least_ms = 900, .total_ms = 9000),
+    FAULT("kind=trickle&bytes=10&seconds=0.2", "timed out after", .least_ms = 1900),
+    FAULT("kind=truncate", "transfer closed with"),
+    FAULT("kind=reset", "reset by peer"),
+    FAULT("kind=early", ""),
+    FAULT("kind=garbage", "no JSON object; check upload_prefix"),
+    FAULT("kind=answer&body=[]", "no JSON object"),
+    FAULT("kind=answer&body=", "no JSON object"),
+    FAULT("kind=answer&body={}", "stored as ''"),
+    FAULT("kind=answer&body={\"public_id\":1}", "stored as ''"),
+    FAULT("kind=answer&body={\"error\":{}}", "HTTP 200: (no message)"),
+    FAULT("kind=answer&body={\"error\":7}", "HTTP 200: (no message)"),
+    FAULT("kind=answer&body={\"public_id\":\"a\",\"public_id\":\"b\"}", "no JSON object"),
+    FAULT("kind=answer&body={\"public_id\":\"avatars/x\"}", "has no secure_url"),
+    FAULT("kind=wrong_id", "stored as 'avatars/xx'"),
     FAULT("kind=url&url=http://res.cloudinary.com/demo/image/upload/v1/avatars/x.png",
-          "is not https", 1),
-    FAULT("kind=url&url=javascript:alert(1)", "is not https", 1),
+          "is not https"),
+    FAULT("kind=url&url=javascript:alert(1)", "is not https"),
     FAULT("kind=url&url=https://evil.example/demo/image/upload/v1/avatars/x.png",
-          "name it as secure_distribution", 1),
+          "name it as secure_distribution"),
     FAULT("kind=url&url=https://res.cloudinary.com/demo/image/upload/v1/avatars/y.png",
-          "does not tell the public ID", 1),
+          "does not tell the public ID"),
     FAULT("kind=url&url=https://res.cloudinary.com/demo/image/upload/v1/avatars/x.png%0d%0aA:+b",
-          "x.png\\r\\nA: b' does not", 1),
-    FAULT("kind=url&url=http://127.0.0.1.evil.example/demo/image/upload/avatars/x", "is not https",
-          1),
-    FAULT("kind=url&url=http://127.0.0.1/demo/image/upload/v7/avatars/x.png", NULL, 1),
-    FAULT("kind=big&bytes=60000", NULL, 1),
-    FAULT("kind=big&bytes=66000", "longer than 65536 bytes", 1),
-    FAULT("kind=big&bytes=3000000", "longer than 65536 bytes", 1),
+          "x.png\\r\\nA: b' does not"),
+    FAULT("kind=url&url=http://127.0.0.1.evil.example/demo/image/upload/avatars/x", "is not https"),
+    FAULT("kind=url&url=http://127.0.0.1/demo/image/upload/v7/avatars/x.png", NULL),
+    FAULT("kind=big&bytes=60000", NULL),
+    FAULT("kind=big&bytes=66000", "longer than 65536 bytes"),
+    FAULT("kind=big&bytes=3000000", "longer than 65536 bytes"),
 };
 
 static void test_fault(up_avatar_storage *st, up_picture *picture, const fault_case *f)
 {
     apr_time_t start;
     const char *url = NULL;
-    int stored = -1, ms;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
+    int ms;
     up_problem *problem;
 
     standin_do(&service, "reset");
     fault(f->query);
     start = apr_time_now();
-    problem = st->upload(st, pool, "avatars/x", picture, &url, &stored);
+    problem = st->upload(st, pool, "avatars/x", picture, &url, &end);
     ms = elapsed_ms(start);
     if (!ok(f->log ? problem && problem->code == UP_STORAGE_UPLOAD_ERROR &&
                          strstr(problem->log, f->log)
@@ -119,7 +129,8 @@ static void test_fault(up_avatar_storage *st, up_picture *picture, const fault_c
         problem)
         printf("# %s\n", problem->log);
     ok(!problem || !strstr(problem->log, STANDIN_SECRET), "no secret is told");
-    is_int(stored, f->stored, "what is known of the asset");
+    if (f->log)
+        is_int(end, f->end, "what is known of the asset");
     ok(ms >= f->least_ms && ms <= 8000, "took %d ms", ms);
     is_int(standin_count(&service, "requests"), strstr(f->query, "early") ? 0 : 1,
            "it was asked once");
@@ -201,12 +212,12 @@ static void test_stale(up_image type, apr_size_t size, const char *query)
     up_avatar_storage *st = up_cloudinary_create(pool, standin_settings(&service, pool, ""));
     up_picture picture = make_picture(pool, type, size);
     const char *url;
-    int stored;
+    up_upload_end end;
 
     standin_do(&service, "reset");
-    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &stored), "a connection is made");
+    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &end), "a connection is made");
     fault(query);
-    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &stored),
+    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &end),
        "when it dies (%s), the upload is made once more on another", query);
     is(standin_last(&service, pool, "earlier"), "0", "on a fresh one");
     fault(query);
@@ -240,18 +251,19 @@ static void test_restart(void)
     up_avatar_storage *st = up_cloudinary_create(pool, standin_settings(&service, pool, ""));
     up_picture picture = make_picture(pool, UP_IMAGE_JPEG, 200000);
     const char *url;
-    int stored, port = service.port;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
+    int port = service.port;
 
-    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &stored), "a connection is made");
+    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &end), "a connection is made");
     standin_stop(&service);
-    ok(st->upload(st, pool, "avatars/x", &picture, &url, &stored) != NULL && !stored,
+    ok(st->upload(st, pool, "avatars/x", &picture, &url, &end) != NULL && end == UP_UPLOAD_FAILED,
        "while the service is down nothing is stored");
     if (!ok(standin_start_at(&service, "sha1", port) == 0, "the service is back"))
         exit(1);
-    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &stored), "and the first upload works");
+    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &end), "and the first upload works");
     standin_stop(&service);
     standin_start_at(&service, "sha1", port);
-    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &stored),
+    ok(!st->upload(st, pool, "avatars/x", &picture, &url, &end),
        "a restart between two requests is not noticed");
 }
 
@@ -264,18 +276,18 @@ static void test_refused(void)
     up_avatar_storage *st;
     up_problem *problem;
     const char *url;
-    int stored = 1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
 
     s->upload_prefix = "http://127.0.0.1:1";
     st = up_cloudinary_create(pool, s);
-    problem = st->upload(st, pool, "f/x", &picture, &url, &stored);
+    problem = st->upload(st, pool, "f/x", &picture, &url, &end);
     ok(problem && strstr(problem->log, "can this machine reach it"),
        "a refused connection is told");
-    is_int(stored, 0, "nothing is stored");
+    is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
     s->upload_prefix = "http://name.invalid";
-    problem = st->upload(st, pool, "f/x", &picture, &url, &stored);
+    problem = st->upload(st, pool, "f/x", &picture, &url, &end);
     ok(problem && strstr(problem->log, "name.invalid"), "a name that does not resolve is told");
-    is_int(stored, 0, "nothing is stored");
+    is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
 }
 
 /* A listener that accepts no more: its backlog is full. */
@@ -289,7 +301,7 @@ static void test_connect_hangs(void)
     up_avatar_storage *st;
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
     const char *url;
-    int stored = 1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
 
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     bind(listener, (struct sockaddr *)&at, sizeof(at));
@@ -302,10 +314,10 @@ static void test_connect_hangs(void)
     s->upload_prefix = apr_psprintf(pool, "http://127.0.0.1:%d", ntohs(at.sin_port));
     st = up_cloudinary_create(pool, s);
     start = apr_time_now();
-    ok(st->upload(st, pool, "avatars/x", &picture, &url, &stored) != NULL,
+    ok(st->upload(st, pool, "avatars/x", &picture, &url, &end) != NULL,
        "a connection that hangs is a failure");
     ok(elapsed_ms(start) >= 450 && elapsed_ms(start) < 8000, "after %d ms", elapsed_ms(start));
-    is_int(stored, 0, "nothing is stored");
+    is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
     for (i = 0; i < 4; i++)
         close(fds[i]);
     close(listener);
@@ -405,11 +417,11 @@ static void test_descriptors(void)
     for (i = 0; i < 200; i++) {
         up_picture picture = make_picture(each, UP_IMAGE_PNG, 3000);
         const char *url;
-        int stored;
+        up_upload_end end;
 
         standin_do(&service, "reset");
         fault(i % 20 ? kinds[i % 7] : "kind=hang&seconds=30");
-        failures += st->upload(st, each, "avatars/x", &picture, &url, &stored) != NULL;
+        failures += st->upload(st, each, "avatars/x", &picture, &url, &end) != NULL;
         apr_pool_clear(each);
     }
     ok(failures >= 100, "of 200 uploads %d failed, the others after a repetition did not",
@@ -428,11 +440,11 @@ static void test_memory(void)
     up_picture large = make_picture(pool, UP_IMAGE_PNG, 5242880);
     struct rusage before, after;
     const char *url;
-    int stored;
+    up_upload_end end;
 
-    st->upload(st, pool, "avatars/x", &small, &url, &stored);
+    st->upload(st, pool, "avatars/x", &small, &url, &end);
     getrusage(RUSAGE_SELF, &before);
-    ok(!st->upload(st, pool, "avatars/y", &large, &url, &stored), "5 MB are uploaded");
+    ok(!st->upload(st, pool, "avatars/y", &large, &url, &end), "5 MB are uploaded");
     getrusage(RUSAGE_SELF, &after);
     is(standin_last(&service, pool, "public_id"), "avatars/y", "and arrive");
     if (SANITIZED)
@@ -456,9 +468,9 @@ static void *work(void *data)
     for (i = 0; i < ROUNDS; i++) {
         const char *asset = st->new_asset(st, p, UP_IMAGE_WEBP), *url = "";
         up_picture picture = make_picture(p, UP_IMAGE_WEBP, 50000 + (apr_size_t)i);
-        int stored;
+        up_upload_end end;
 
-        wrong += st->upload(st, p, asset, &picture, &url, &stored) != NULL;
+        wrong += st->upload(st, p, asset, &picture, &url, &end) != NULL;
         wrong += strcmp(st->asset_of(st, p, url) ? st->asset_of(st, p, url) : "", asset) != 0;
         if (i % 2)
             wrong += st->destroy(st, p, asset) != NULL;

@@ -166,7 +166,7 @@ static void test_ours(const char *dir)
     up_avatar_storage *root = storage_at(dir, "/");
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
     const char *url;
-    int stored = 1;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
     size_t i;
 
     for (i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
@@ -178,7 +178,8 @@ static void test_ours(const char *dir)
     is(root->asset_of(root, pool, "//" HEX ".png"), NULL, "with one slash");
     for (i = 0; i < sizeof(foreign_assets) / sizeof(foreign_assets[0]); i++) {
         ok(st->destroy(st, pool, foreign_assets[i]) != NULL, "name %d is not destroyed", (int)i);
-        ok(st->upload(st, pool, foreign_assets[i], &picture, &url, &stored) != NULL && !stored,
+        ok(st->upload(st, pool, foreign_assets[i], &picture, &url, &end) != NULL &&
+               end == UP_UPLOAD_FAILED,
            "nor written");
     }
 }
@@ -229,14 +230,13 @@ static void round_trip(const char *dir, up_image type, apr_size_t size)
     up_picture picture = make_picture(pool, type, size);
     mode_t mask = umask(077);
     struct stat info;
-    int stored = 0;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
 
     ok(up_storage_is_random_id(asset, 32) && asset[32] == '.' &&
            strcmp(asset + 33, up_image_extension(type)) == 0,
        "a new asset is 128 bits and the extension %s", up_image_extension(type));
     ok(strcmp(asset, st->new_asset(st, pool, type)) != 0, "two differ");
-    ok(!st->upload(st, pool, asset, &picture, &url, &stored) && stored, "%d bytes are stored",
-       (int)size);
+    ok(!st->upload(st, pool, asset, &picture, &url, &end), "%d bytes are stored", (int)size);
     umask(mask);
     is(url, apr_pstrcat(pool, "/avatars/", asset, NULL), "the URL is the base and the asset");
     is(st->asset_of(st, pool, url), asset, "it leads back");
@@ -256,13 +256,13 @@ static void test_crash_leavings(const char *dir)
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
     const char *part = apr_pstrcat(pool, dir, "/." HEX ".png.part", NULL), *url;
     FILE *file = fopen(part, "w");
-    int stored;
+    up_upload_end end;
     up_problem *problem;
 
     fputs("half a picture", file);
     fclose(file);
-    problem = st->upload(st, pool, HEX ".png", &picture, &url, &stored);
-    ok(problem && !stored && strstr(problem->log, "create the file"),
+    problem = st->upload(st, pool, HEX ".png", &picture, &url, &end);
+    ok(problem && end == UP_UPLOAD_FAILED && strstr(problem->log, "create the file"),
        "a half-written file is not written over");
     ok(!st->destroy(st, pool, HEX ".png"), "what a crash has left is destroyed with its asset");
     is_int(count_files(dir), 0, "it is gone");
@@ -273,11 +273,11 @@ static void test_symbolic_link(const char *dir)
     up_avatar_storage *st = storage_at(dir, "/avatars");
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
     const char *target = apr_pstrcat(pool, dir, "-target", NULL), *url;
-    int stored;
+    up_upload_end end;
 
     ok(symlink(target, apr_pstrcat(pool, dir, "/." HEX ".png.part", NULL)) == 0,
        "a symbolic link in the way");
-    ok(st->upload(st, pool, HEX ".png", &picture, &url, &stored) != NULL, "is not followed");
+    ok(st->upload(st, pool, HEX ".png", &picture, &url, &end) != NULL, "is not followed");
     ok(access(target, F_OK) != 0, "nothing is written where it points");
     st->destroy(st, pool, HEX ".png");
 }
@@ -285,10 +285,11 @@ static void test_symbolic_link(const char *dir)
 static void fails(up_avatar_storage *st, up_picture *picture, const char *log, const char *what)
 {
     const char *url;
-    int stored = 1;
-    up_problem *problem = st->upload(st, pool, HEX ".png", picture, &url, &stored);
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
+    up_problem *problem = st->upload(st, pool, HEX ".png", picture, &url, &end);
 
-    ok(problem && problem->code == UP_STORAGE_UPLOAD_ERROR && !stored, "%s is a failure", what);
+    ok(problem && problem->code == UP_STORAGE_UPLOAD_ERROR && end == UP_UPLOAD_FAILED,
+       "%s is a failure", what);
     if (!ok(problem && problem->log && strstr(problem->log, log), "the log says: %s", log) &&
         problem)
         printf("# %s\n", problem->log);
@@ -333,7 +334,7 @@ static void test_disk_full(const char *dir)
     up_picture small = make_picture(pool, UP_IMAGE_PNG, 1000);
     up_avatar_storage *st = storage_at(dir, "/a");
     const char *url;
-    int stored;
+    up_upload_end end;
 
     /* Mounts of our own, which end with this process at the latest. */
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
@@ -343,7 +344,7 @@ static void test_disk_full(const char *dir)
     }
     fails(st, &picture, "No space left on device; is the disk full", "a full disk");
     is_int(count_files(dir), 0, "the temporary file is gone");
-    ok(!st->upload(st, pool, HEX ".png", &small, &url, &stored), "what has room is stored");
+    ok(!st->upload(st, pool, HEX ".png", &small, &url, &end), "what has room is stored");
     umount(dir);
     if (mount("none", dir, "tmpfs", MS_RDONLY, "size=64k") == 0) {
         fails(st, &small, "Read-only file system", "a read-only disk");
@@ -362,11 +363,11 @@ static void test_stripped(const char *dir)
     up_picture picture = {temporary_file(pool), sizeof(jpeg) - 1, UP_IMAGE_JPEG};
     up_picture plain = {temporary_file(pool), sizeof(want) - 1, UP_IMAGE_JPEG};
     const char *url;
-    int stored;
+    up_upload_end end;
 
     apr_file_write_full(picture.file, jpeg, sizeof(jpeg) - 1, NULL);
     apr_file_write_full(plain.file, want, sizeof(want) - 1, NULL);
-    ok(!st->upload(st, pool, HEX ".jpg", &picture, &url, &stored), "a JPEG with Exif is stored");
+    ok(!st->upload(st, pool, HEX ".jpg", &picture, &url, &end), "a JPEG with Exif is stored");
     ok(same(apr_pstrcat(pool, dir, "/" HEX ".jpg", NULL), &plain), "without it");
     st->destroy(st, pool, HEX ".jpg");
 }
@@ -383,10 +384,10 @@ static void test_memory_and_descriptors(const char *dir)
     getrusage(RUSAGE_SELF, &start);
     for (i = 0; i < 50; i++) {
         const char *asset = st->new_asset(st, p, UP_IMAGE_PNG), *url;
-        int stored;
+        up_upload_end end;
 
         if (i == 0)
-            wrong += st->upload(st, p, asset, &large, &url, &stored) != NULL;
+            wrong += st->upload(st, p, asset, &large, &url, &end) != NULL;
         wrong += st->destroy(st, p, asset) != NULL;
         wrong += st->destroy(st, p, "foreign") == NULL;
         apr_pool_clear(p);
@@ -412,9 +413,9 @@ static void *work(void *data)
     for (i = 0; i < 20; i++) {
         const char *asset = st->new_asset(st, p, UP_IMAGE_WEBP), *url = NULL;
         up_picture picture = make_picture(p, UP_IMAGE_WEBP, 20000 + (apr_size_t)i);
-        int stored;
+        up_upload_end end;
 
-        wrong += st->upload(st, p, asset, &picture, &url, &stored) != NULL;
+        wrong += st->upload(st, p, asset, &picture, &url, &end) != NULL;
         wrong += !url || !st->asset_of(st, p, url) || strcmp(st->asset_of(st, p, url), asset) != 0;
         if (i % 2)
             wrong += st->destroy(st, p, asset) != NULL;

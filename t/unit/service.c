@@ -22,8 +22,10 @@ typedef struct script {
     int calls;
     char log[512]; /* the calls, in order */
     int warnings;
+    int told, loud; /* lines on the storage, and how many of them were loud */
     int no_randomness;
-    int announced, stored, swapped, published, doomed, removed, updated; /* do they succeed? */
+    int announced, swapped, published, doomed, removed, updated; /* do they succeed? */
+    up_upload_end end;                                           /* of an upload that fails */
     up_account account;
     const char *avatar;  /* of the row that is read: an asset, or NULL */
     const char *old_url; /* of the avatar before, or of the erased account */
@@ -156,12 +158,12 @@ static const char *fake_new_asset(up_avatar_storage *self, apr_pool_t *p, up_ima
 }
 
 static up_problem *fake_upload(up_avatar_storage *self, apr_pool_t *p, const char *asset,
-                               const up_picture *picture, const char **url, int *stored)
+                               const up_picture *picture, const char **url, up_upload_end *end)
 {
     up_problem *problem = call(UP_STORAGE_UPLOAD_ERROR, "upload(%s)", asset);
 
     (void)self, (void)picture;
-    *stored = said.stored;
+    *end = said.end;
     if (!problem)
         *url = apr_pstrcat(p, "ours/", asset, NULL);
     return problem;
@@ -210,7 +212,10 @@ static up_avatar_storage avatars = {.new_asset = fake_new_asset,
                                     .asset_of = fake_asset_of};
 static up_token_store tokens = {.revoke = fake_revoke, .revoke_sessions = fake_revoke_sessions};
 static up_model *model;
-static up_service service = {NULL, &users, &tokens, &avatars, UP_INVALID_CREDENTIALS};
+static up_service service = {.users = &users,
+                             .tokens = &tokens,
+                             .avatars = &avatars,
+                             .unknown_user = UP_INVALID_CREDENTIALS};
 static up_caller caller = {"ada@x", "jti1", NOW + 60, -1};
 static const up_tags *match;
 
@@ -220,10 +225,21 @@ static void take_warning(void *baton, const char *line)
     said.warnings++;
 }
 
+static void take_line(void *baton, int loud, const char *line)
+{
+    (void)baton, (void)line;
+    said.told++;
+    said.loud += loud;
+}
+
 static up_request make_request(void)
 {
-    return (up_request){
-        .pool = pool, .caller = &caller, .match = match, .now = NOW, .warn = take_warning};
+    return (up_request){.pool = pool,
+                        .caller = &caller,
+                        .match = match,
+                        .now = NOW,
+                        .warn = take_warning,
+                        .tell = take_line};
 }
 
 static up_patch *make_patch(int count)
@@ -290,7 +306,8 @@ static up_problem *do_delete_hard(const up_row **out)
 /* All goes well. */
 static script well(void)
 {
-    return (script){.announced = 1,
+    return (script){.end = UP_UPLOAD_FAILED,
+                    .announced = 1,
                     .swapped = 1,
                     .published = 1,
                     .doomed = 1,
@@ -406,8 +423,10 @@ static void test_set(void)
     how.fails = FAILS(2) | FAILS(3);
     check(&how, do_set, "STORAGE_UPLOAD_ERROR", 1, BEGIN " withdraw(new2)",
           "set: upload and withdraw fail");
-    how.stored = 1;
+    how.end = UP_UPLOAD_REFUSED;
     how.fails = FAILS(2);
+    check(&how, do_set, "STORAGE_UPLOAD_ERROR", 0, BEGIN " withdraw(new2)", "set: refused");
+    how.end = UP_UPLOAD_UNKNOWN;
     check(&how, do_set, "STORAGE_UPLOAD_ERROR", 0, BEGIN, "set: upload fails, may be there");
     how.fails = FAILS(3);
     check(&how, do_set, "SERVICE_UNAVAILABLE", 0, SWAP, "set: swap fails, nothing is destroyed");
@@ -568,6 +587,100 @@ static void test_erase(void)
     service.avatars = &avatars;
 }
 
+/* --- A storage that fails often --- */
+
+static apr_time_t now;
+
+static apr_time_t clock_now(void)
+{
+    return now;
+}
+
+/* One upload: its answer, the calls, and Retry-After (0: none). */
+static void check_set(const script *how, const char *code, int retry_after, const char *calls,
+                      const char *name)
+{
+    const up_row *out = NULL;
+    up_problem *problem;
+
+    said = *how;
+    problem = do_set(&out);
+    is(problem ? up_code_name(problem->code) : "", code, apr_psprintf(pool, "%s: answer", name));
+    is(said.log, calls, apr_psprintf(pool, "%s: calls", name));
+    is_int(problem ? problem->retry_after : 0, retry_after,
+           apr_psprintf(pool, "%s: Retry-After", name));
+}
+
+static void check_told(int told, int loud, const char *name)
+{
+    is_int(said.told, told, apr_psprintf(pool, "%s: lines in the log", name));
+    is_int(said.loud, loud, apr_psprintf(pool, "%s: loud ones", name));
+}
+
+#define REFUSED BEGIN " withdraw(new2)"
+#define SUCCEEDS SWAP " publish(new2 of 7, old destroyed)"
+
+static void test_breaker_opens(const script *fine, const script *failing)
+{
+    script refused = *failing;
+
+    check_set(failing, "STORAGE_UPLOAD_ERROR", 1, REFUSED, "a first failure");
+    check_told(0, 0, "a first failure");
+    refused.end = UP_UPLOAD_REFUSED;
+    check_set(&refused, "STORAGE_UPLOAD_ERROR", 0, REFUSED, "a picture that is refused");
+    check_set(failing, "STORAGE_UPLOAD_ERROR", 1, REFUSED, "a failure after it is a first one");
+    check_set(fine, "", 0, SUCCEEDS, "a success");
+    check_set(failing, "STORAGE_UPLOAD_ERROR", 1, REFUSED, "a failure");
+    check_set(failing, "STORAGE_UPLOAD_ERROR", 4, REFUSED, "and a second");
+    check_told(1, 1, "and a second");
+    check_set(fine, "STORAGE_UPLOAD_ERROR", 4, "read", "then nothing is announced nor uploaded");
+    check_told(0, 0, "then nothing");
+}
+
+static void test_breaker_closes(const script *fine, const script *failing)
+{
+    script how = *fine;
+
+    how.account = UP_ACCOUNT_GONE;
+    check_set(&how, "ACCOUNT_DELETED", 0, "read", "a deleted account is told so");
+    match = up_tags_parse(pool, "\"00000000000000000000000000000000\"");
+    check_set(fine, "PRECONDITION_FAILED", 0, "read", "another tag likewise");
+    match = NULL;
+    now += apr_time_from_sec(4);
+    check_set(&how, "ACCOUNT_DELETED", 0, "read", "nor does a deleted account try the storage");
+    how = *fine;
+    how.fails = FAILS(2);
+    check_set(&how, "SERVICE_UNAVAILABLE", 1, "read announce(new2)", "the database fails");
+    how = *failing;
+    how.fails = FAILS(3);
+    check_set(&how, "STORAGE_UPLOAD_ERROR", 8, "read announce(new2) upload(new2) withdraw(new2)",
+              "one tries it, and waits for twice as long");
+    check_told(0, 0, "one tries it");
+    check_set(fine, "STORAGE_UPLOAD_ERROR", 8, "read", "the others are refused");
+    now += apr_time_from_sec(8);
+    check_set(fine, "", 0, "read " SUCCEEDS, "the next one succeeds");
+    check_told(1, 0, "the next one");
+    check_set(fine, "", 0, SUCCEEDS, "and then all do");
+    check_told(0, 0, "and then all");
+}
+
+static void test_breaker(void)
+{
+    const up_breaker_settings settings = {.failures = 2,
+                                          .first = apr_time_from_sec(4),
+                                          .longest = apr_time_from_sec(60),
+                                          .patience = apr_time_from_sec(50),
+                                          .clock = clock_now};
+    up_breaker_state state = {0};
+    script fine = well(), failing = well();
+
+    failing.fails = FAILS(2);
+    service.breaker = up_breaker_create(pool, &settings, &state);
+    test_breaker_opens(&fine, &failing);
+    test_breaker_closes(&fine, &failing);
+    service.breaker = NULL;
+}
+
 int main(void)
 {
     static const up_field fields[] = {
@@ -589,5 +702,6 @@ int main(void)
     test_remove();
     test_delete();
     test_erase();
+    test_breaker();
     return done_testing();
 }

@@ -345,13 +345,13 @@ static const char *world_new_asset(up_avatar_storage *self, apr_pool_t *p, up_im
 
 /* One that fails may be there or not: what it says is true, or careful. */
 static up_problem *world_upload(up_avatar_storage *self, apr_pool_t *p, const char *asset,
-                                const up_picture *picture, const char **url, int *stored)
+                                const up_picture *picture, const char **url, up_upload_end *end_of)
 {
     fate fate = begin();
 
     (void)self, (void)picture;
     *url = apr_pstrcat(p, "ours/", asset, NULL);
-    *stored = fate == AFTER || fate == LATE;
+    *end_of = fate == AFTER || fate == LATE ? UP_UPLOAD_UNKNOWN : UP_UPLOAD_FAILED;
     if (fate == LATE || fate == DIES_LATE)
         w.late = asset;
     else if (fate != BEFORE)
@@ -468,18 +468,27 @@ static up_avatar_storage avatars = {.new_asset = world_new_asset,
                                     .asset_of = world_asset_of};
 static up_token_store tokens = {.revoke = world_revoke, .revoke_sessions = world_revoke_sessions};
 static up_journal journal = {world_claim, world_postpone, world_strike};
-static up_service service = {NULL, &users, &tokens, &avatars, UP_INVALID_CREDENTIALS};
+static up_service service = {.users = &users,
+                             .tokens = &tokens,
+                             .avatars = &avatars,
+                             .unknown_user = UP_INVALID_CREDENTIALS};
 
 static void ignore(void *baton, const char *line)
 {
     (void)baton, (void)line;
 }
 
+static void tell(void *baton, int loud, const char *line)
+{
+    (void)baton, (void)loud, (void)line;
+}
+
 static up_problem *run_request(request_kind kind)
 {
     static const up_caller caller = {"ada@x", "jti1", NOW + 60, -1};
     static const up_picture picture = {.size = 1, .type = UP_IMAGE_PNG};
-    up_request request = {.pool = pool, .caller = &caller, .now = NOW, .warn = ignore};
+    up_request request = {
+        .pool = pool, .caller = &caller, .now = NOW, .warn = ignore, .tell = tell};
     const up_row *row;
 
     switch (kind) {
@@ -497,11 +506,6 @@ static int never(void *baton)
 {
     (void)baton;
     return 0;
-}
-
-static void tell(void *baton, int loud, const char *line)
-{
-    (void)baton, (void)loud, (void)line;
 }
 
 static void sweep(void)
