@@ -33,6 +33,7 @@
 #   truncate  half of a right answer, then closes
 #   reset     resets the connection when the request has been read
 #   early     resets it after the request's first 1000 bytes
+#   deaf      reads no more than the request's first bytes=B, and closes after seconds=T
 #   stale     as reset, but only where the connection has served a request before
 #   garbage   200 with something that is no JSON
 #   answer    200 with body=…
@@ -50,7 +51,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX qw(strftime);
-use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
+use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
 my $MAX_REQUEST = 32 * 1024 * 1024;
@@ -76,6 +77,8 @@ my $listener = IO::Socket::INET->new(
     LocalAddr => '127.0.0.1', LocalPort => $opt{port}, Listen => 128, ReuseAddr => 1
 ) or die "$0: cannot listen: $!\n";
 $listener->blocking(0);
+# So that little is on its way to one that reads no more.
+setsockopt $listener, SOL_SOCKET, SO_RCVBUF, 131_072;
 my $readable = IO::Select->new($listener);
 $readable->add(\*STDIN) if $opt{'until-eof'};
 my $writable = IO::Select->new;
@@ -137,12 +140,23 @@ sub next_request {
     $c->{request} //= parse_head($c) or return;
     my $r = $c->{request};
     return hang_up($c, 1) if $r->{fault} && $r->{fault}{kind} eq 'early' && length $c->{in} > 1000;
+    return go_deaf($c, $r->{fault})
+        if $r->{fault} && $r->{fault}{kind} eq 'deaf' && length $c->{in} > $r->{fault}{bytes};
     return unless $r->{chunked} ? take_chunks($c, $r) : length $c->{in} >= $r->{length};
     $r->{body} //= substr $c->{in}, 0, $r->{length}, '';
     delete $c->{request};
     $c->{close} = 1 if lc($r->{header}{connection} // '') eq 'close';
     answer($c, $r);
     $c->{served}++;
+}
+
+sub go_deaf {
+    my ($c, $fault) = @_;
+    push @request, {action => $c->{request}{action}, public_id => '', fault => 'deaf',
+        connection => $c->{number}, earlier => $c->{served}, time => time};
+    $readable->remove($c->{handle});
+    $c->{due} = time + $fault->{seconds};
+    return;
 }
 
 sub parse_head {

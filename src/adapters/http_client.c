@@ -305,7 +305,18 @@ static CURLcode perform(CURL *curl, transfer *t)
     return rc;
 }
 
-static const char *explain(transfer *t, CURLcode rc)
+/* Why there is no connection, in the system's words; libcurl does not tell. */
+static const char *system_error(CURL *curl, apr_pool_t *p)
+{
+    long error = 0;
+    apr_status_t status;
+
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+    status = (apr_status_t)error;
+    return error ? apr_psprintf(p, " (%pm)", &status) : "";
+}
+
+static const char *explain(CURL *curl, transfer *t, CURLcode rc)
 {
     const char *text = t->reason;
 
@@ -316,7 +327,8 @@ static const char *explain(transfer *t, CURLcode rc)
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
-        return apr_psprintf(t->pool, "%s; can this machine reach it (DNS, firewall)?", text);
+        return apr_psprintf(t->pool, "%s%s; can this machine reach it (DNS, firewall)?", text,
+                            rc == CURLE_COULDNT_CONNECT ? system_error(curl, t->pool) : "");
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CONNECT_ERROR:
@@ -349,7 +361,7 @@ const char *up_http_post(up_http_client *client, apr_pool_t *p, const up_http_fo
     if (rc == CURLE_OK)
         rc = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (rc != CURLE_OK)
-        reason = explain(&t, rc);
+        reason = explain(curl, &t, rc);
     answer->status = (int)status;
     curl_mime_free(mime);
     curl_slist_free_all(headers);

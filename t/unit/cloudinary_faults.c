@@ -10,7 +10,9 @@
 #include <apr_general.h>
 #include <curl/curl.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -281,13 +283,51 @@ static void test_refused(void)
     s->upload_prefix = "http://127.0.0.1:1";
     st = up_cloudinary_create(pool, s);
     problem = st->upload(st, pool, "f/x", &picture, &url, &end);
-    ok(problem && strstr(problem->log, "can this machine reach it"),
+    ok(problem && strstr(problem->log, "(Connection refused); can this machine"),
        "a refused connection is told");
     is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
     s->upload_prefix = "http://name.invalid";
     problem = st->upload(st, pool, "f/x", &picture, &url, &end);
     ok(problem && strstr(problem->log, "name.invalid"), "a name that does not resolve is told");
     is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
+}
+
+static int name_server_hangs[2]; /* a pipe: until its writing end is closed */
+
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+/* In the place of the C library's, for libcurl too. */
+int getaddrinfo(const char *restrict name, const char *restrict service_name,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
+{
+    char byte;
+
+    if (!name || strcmp(name, "hanging.invalid") != 0)
+        return ((look_up *)dlsym(RTLD_NEXT, "getaddrinfo"))(name, service_name, hints, result);
+    while (read(name_server_hangs[0], &byte, 1) > 0)
+        ;
+    return EAI_AGAIN;
+}
+
+static void test_name_server_hangs(void)
+{
+    up_cloudinary_settings *s = standin_settings(&service, pool, "");
+    up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100);
+    up_avatar_storage *st;
+    up_upload_end end = UP_UPLOAD_UNKNOWN;
+    apr_time_t start;
+    const char *url;
+
+    if (pipe(name_server_hangs) != 0)
+        exit(1);
+    s->upload_prefix = "https://hanging.invalid";
+    st = up_cloudinary_create(pool, s);
+    start = apr_time_now();
+    ok(st->upload(st, pool, "avatars/x", &picture, &url, &end) != NULL,
+       "a name server that hangs is a failure");
+    ok(elapsed_ms(start) >= 450 && elapsed_ms(start) < 8000, "after %d ms", elapsed_ms(start));
+    is_int(end, UP_UPLOAD_FAILED, "nothing is stored");
+    close(name_server_hangs[1]);
 }
 
 /* A listener that accepts no more: its backlog is full. */
@@ -524,6 +564,7 @@ int main(void)
     test_stale_once();
     test_restart();
     test_refused();
+    test_name_server_hangs();
     test_connect_hangs();
     test_certificate();
     test_environment();
