@@ -4,7 +4,7 @@
 # A storage that has failed five times in a row is left alone: uploads are refused at once, with
 # Retry-After and without a word in the journal, until one of them, which is let through, succeeds.
 # The log says when that begins and when it is over. All processes count together. All else is served,
-# deletions are tried, and the journal is swept.
+# deletions are tried, and the journal is swept, revocations first.
 use strict;
 use warnings;
 use Test::More;
@@ -167,6 +167,23 @@ subtest 'the journal is swept meanwhile' => sub {
     ok(wait_for(20, sub { !journal() }), 'a sweep empties it');
     is(uploads(), $count, 'and has uploaded nothing');
     cmp_ok(scalar(grep { /^destroy/ } calls()), '>=', 5, 'but deleted what may have been stored');
+};
+
+# Each of three assets to delete takes the storage's 20 s.
+subtest 'revocations do not wait for it' => sub {
+    storage('reset');
+    storage_fault('hang', on => 'destroy', seconds => 60, count => 3);
+    db()->begin_work;
+    db()->do(q(INSERT INTO userprofile_journal (contract, effect, asset, owner, lease)
+        VALUES ('users', 'upload', 'avatars/' || repeat(?, 32), 'elsewhere:1:1', '2000-01-01')), undef, $_)
+        for 'a' .. 'c';
+    db()->do(q(INSERT INTO userprofile_journal (contract, effect, jti, expires, owner, lease)
+        VALUES ('users', 'revoke_token', 'hurried', '2100-01-01', 'elsewhere:1:1', '2000-01-01')));
+    db()->commit;
+    ok(wait_for(19, sub { redis('EXISTS', 'blacklisted_access_token:hurried') }), 'a token is revoked at once');
+    ok(wait_for(5, sub { !grep { /^revoke/ } journal() }), 'and that is struck out of the journal');
+    is(scalar(grep { /^upload/ } journal()), 3, 'while the storage hangs');
+    journal_clear();
 };
 
 storage('reset');

@@ -55,8 +55,9 @@ static const char *superseded(apr_pool_t *p, const up_model *model)
                        up_pg_column(p, model->key), "::text IS DISTINCT FROM j.user_key)", NULL);
 }
 
-/* Old assets go before new URLs are set, as the first seed has it. An upload that
- * is to be published is the publish entry's matter. */
+/* Revocations first: a storage that hangs must not keep them waiting. Old assets go
+ * before new URLs are set, as the first seed has it. An upload that is to be
+ * published is the publish entry's matter. */
 const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model)
 {
     const char *journal = up_pg_table(p, model->journal);
@@ -69,7 +70,8 @@ const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model)
         "(SELECT 1 FROM ",
         journal,
         " q WHERE q.effect = 'publish' AND q.asset = n.asset)) "
-        "ORDER BY effect = 'publish', id LIMIT 1 FOR UPDATE SKIP LOCKED) UPDATE ",
+        "ORDER BY effect = 'publish', effect NOT IN ('revoke_token', 'revoke_sessions'), id "
+        "LIMIT 1 FOR UPDATE SKIP LOCKED) UPDATE ",
         journal,
         " j SET owner = $1::text, lease = now() + make_interval(secs => $2::int), "
         "attempts = attempts + 1 FROM next WHERE j.id = next.id RETURNING j.id, j.effect, "
