@@ -9,10 +9,11 @@
 #include "adapters/clock.h"
 #include "adapters/cloudinary.h"
 #include "adapters/folder.h"
-#include "adapters/pg_journal.h"
+#include "adapters/pg_database.h"
 #include "adapters/pg_users.h"
 #include "adapters/process_owner.h"
 #include "adapters/redis_tokens.h"
+#include "adapters/sql_journal.h"
 #include "httpd/bearer.h"
 #include "httpd/config.h"
 #include "httpd/dbd_directives.h"
@@ -229,7 +230,7 @@ static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_servic
                            .deadline = config->timeouts.statement,
                            .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
                            .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)};
-    up_pg_settings settings = {.owner = up_owner_name(p), .lease = lease_of(&config->timeouts)};
+    up_journal_settings settings = {.owner = up_owner_name(p), .lease = lease_of(&config->timeouts)};
     up_dbd_pool *pool;
 
     if (dbd.connections > worker_threads())
@@ -244,7 +245,8 @@ static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_servic
         return 0;
     service->users = up_pg_users_create(p, pool, config->model, &settings);
     if (config->model->avatar || config->model->deletable)
-        config->journal_store = up_pg_journal_create(p, pool, config->model, &settings);
+        config->journal_store = up_sql_journal_create(p, up_pg_database_create(p, pool),
+                                                      config->model, &settings);
     return 1;
 }
 

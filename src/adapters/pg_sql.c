@@ -1,39 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/pg_sql.h"
 
-#include "adapters/pg_name.h"
+#include "adapters/pg_database.h"
+#include "adapters/sql_name.h"
+#include "adapters/sql_text.h"
 
 #include <apr_strings.h>
 #include <string.h>
 
-static const char *join(apr_pool_t *p, const apr_array_header_t *parts, const char *separator)
-{
-    const char *text = "";
-    int i;
-
-    for (i = 0; i < parts->nelts; i++)
-        text =
-            apr_pstrcat(p, text, i ? separator : "", APR_ARRAY_IDX(parts, i, const char *), NULL);
-    return text;
-}
-
-static apr_array_header_t *strings(apr_pool_t *p)
-{
-    return apr_array_make(p, 8, sizeof(const char *));
-}
-
-static void add(apr_array_header_t *parts, const char *text)
-{
-    APR_ARRAY_PUSH(parts, const char *) = text;
-}
-
 /* A field's column as text, the same on every node and in every session. */
 static const char *expression(apr_pool_t *p, const char *alias, const up_field *field)
 {
-    const char *name = apr_pstrcat(p, alias, up_pg_column(p, field->column), NULL);
+    const char *name = apr_pstrcat(p, alias, up_sql_column(p, field->column), NULL);
 
     if (field->value)
-        return apr_pstrcat(p, up_pg_quote(p, field->value, '\''), "::text", NULL);
+        return apr_pstrcat(p, up_sql_quote(p, field->value, '\''), "::text", NULL);
     /* Seconds and the rest apart: as one double, years from now would lose their fraction. */
     if (field->type == UP_EPOCH_MS)
         name = apr_pstrcat(p, "(to_timestamp(div(", name, "::numeric, 1000)) + mod(", name,
@@ -48,27 +29,27 @@ static const char *expression(apr_pool_t *p, const char *alias, const up_field *
  * profiles may ask for both at once, and must not take one for the other. */
 static const char *version(apr_pool_t *p, const up_model *model, const char *alias)
 {
-    return apr_pstrcat(p, "left(encode(sha256(convert_to(", alias, up_pg_column(p, model->key),
+    return apr_pstrcat(p, "left(encode(sha256(convert_to(", alias, up_sql_column(p, model->key),
                        "::text, 'UTF8')), 'hex'), 12) || '-' || COALESCE(", alias,
-                       up_pg_column(p, model->state.version), ", 0)::text", NULL);
+                       up_sql_column(p, model->state.version), ", 0)::text", NULL);
 }
 
 /* A row as row_from() in pg_users.c reads it: the fields, and the version after them. */
 static const char *expressions(apr_pool_t *p, const up_model *model, const char *alias)
 {
-    apr_array_header_t *parts = strings(p);
+    apr_array_header_t *parts = up_sql_parts(p);
     int i;
 
     for (i = 0; i < model->fields->nelts; i++)
-        add(parts, expression(p, alias, up_model_field(model, i)));
-    add(parts, model->state.version ? version(p, model, alias) : "NULL");
-    return join(p, parts, ", ");
+        up_sql_add(parts, expression(p, alias, up_model_field(model, i)));
+    up_sql_add(parts, model->state.version ? version(p, model, alias) : "NULL");
+    return up_sql_join(p, parts, ", ");
 }
 
 /* As up_profile_etag() does it. */
 static const char *etag(apr_pool_t *p, const up_model *model)
 {
-    apr_array_header_t *parts = strings(p);
+    apr_array_header_t *parts = up_sql_parts(p);
     int i;
 
     if (model->state.version)
@@ -76,27 +57,11 @@ static const char *etag(apr_pool_t *p, const up_model *model)
     for (i = 0; i < model->fields->nelts; i++) {
         const char *text = expression(p, "", up_model_field(model, i));
 
-        add(parts, apr_pstrcat(p, "COALESCE(octet_length(convert_to(", text,
-                               ", 'UTF8'))::text || ':' || ", text, ", '-')", NULL));
+        up_sql_add(parts, apr_pstrcat(p, "COALESCE(octet_length(convert_to(", text,
+                                      ", 'UTF8'))::text || ':' || ", text, ", '-')", NULL));
     }
-    return apr_pstrcat(p, "left(encode(sha256(convert_to(", join(p, parts, " || "),
+    return apr_pstrcat(p, "left(encode(sha256(convert_to(", up_sql_join(p, parts, " || "),
                        ", 'UTF8')), 'hex'), 32)", NULL);
-}
-
-/* Which row: the subject's, where the contract's conditions hold. */
-static const char *subject(apr_pool_t *p, const up_model *model)
-{
-    const char *sql =
-        apr_pstrcat(p, up_pg_column(p, model->subject), " = $1", up_pg_subject_cast(model), NULL);
-    int i;
-
-    for (i = 0; i < model->conditions->nelts; i++) {
-        const up_constant *condition = &APR_ARRAY_IDX(model->conditions, i, up_constant);
-
-        sql = apr_pstrcat(p, sql, " AND ", up_pg_column(p, condition->column), " = ",
-                          up_pg_quote(p, condition->value, '\''), NULL);
-    }
-    return sql;
 }
 
 /* Whole seconds, as a token's iat has no others. */
@@ -105,12 +70,7 @@ static const char *token_is_older(apr_pool_t *p, const up_model *model)
     return apr_pstrcat(p,
                        "($3::bigint IS NULL OR COALESCE(to_timestamp($3::bigint) < "
                        "date_trunc('second', ",
-                       up_pg_column(p, model->state.since), "), false))", NULL);
-}
-
-static const char *contract(apr_pool_t *p, const up_model *model)
-{
-    return up_pg_quote(p, model->table, '\'');
+                       up_sql_column(p, model->state.since), "), false))", NULL);
 }
 
 /* While a new picture waits to be published the row's tag may be as it was, and
@@ -121,106 +81,80 @@ static const char *nothing_pending(apr_pool_t *p, const up_model *model)
 {
     if (!model->avatar)
         return "";
-    return apr_pstrcat(p, " AND NOT ",
-                       up_pg_table(p, apr_pstrcat(p, model->journal, "_pending", NULL)), "(",
-                       contract(p, model), ", ", up_pg_column(p, model->key), "::text)", NULL);
+    return apr_pstrcat(
+        p, " AND NOT ", up_sql_table(p, apr_pstrcat(p, model->journal, "_pending", NULL)), "(",
+        up_sql_contract(p, model), ", ", up_sql_column(p, model->key), "::text)", NULL);
 }
 
 /* The conditions on which an account may be changed. */
 static const char *where(apr_pool_t *p, const up_model *model)
 {
-    apr_array_header_t *parts = strings(p);
+    apr_array_header_t *parts = up_sql_parts(p);
 
-    add(parts, subject(p, model));
+    up_sql_add(parts, up_sql_subject(p, &up_pg_dialect, model));
     if (model->state.deleted)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.deleted), " IS NULL", NULL));
+        up_sql_add(parts, apr_pstrcat(p, up_sql_column(p, model->state.deleted), " IS NULL", NULL));
     if (model->state.active)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.active), " IS TRUE", NULL));
+        up_sql_add(parts, apr_pstrcat(p, up_sql_column(p, model->state.active), " IS TRUE", NULL));
     /* A parameter that is not used would have no type. */
-    add(parts, model->state.since ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
-                                  : "($3::bigint IS NULL OR true)");
-    add(parts, apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model), " = ANY ($2::text[])",
-                           nothing_pending(p, model), ")", NULL));
-    return join(p, parts, " AND ");
+    up_sql_add(parts, model->state.since ? apr_pstrcat(p, "NOT ", token_is_older(p, model), NULL)
+                                         : "($3::bigint IS NULL OR true)");
+    up_sql_add(parts, apr_pstrcat(p, "($2::text[] IS NULL OR ", etag(p, model),
+                                  " = ANY ($2::text[])", nothing_pending(p, model), ")", NULL));
+    return up_sql_join(p, parts, " AND ");
 }
 
 const char *up_pg_sql_read(apr_pool_t *p, const up_model *model)
 {
     const up_state_columns *state = &model->state;
 
-    return apr_pstrcat(p, "SELECT ", state->deleted ? up_pg_column(p, state->deleted) : "NULL",
-                       " IS NOT NULL, ", state->active ? up_pg_column(p, state->active) : "true",
-                       " IS NOT TRUE, ",
-                       state->since ? token_is_older(p, model) : "$3::bigint IS NULL AND false",
-                       ", ", expressions(p, model, ""), " FROM ", up_pg_table(p, model->table),
-                       " WHERE ", subject(p, model), " AND ($2::text[] IS NULL OR true)", NULL);
-}
-
-/* "SET" of the writable fields: parameters from number next, in pairs. */
-static void assignments(apr_pool_t *p, const up_model *model, const char *alias, int next,
-                        apr_array_header_t *parts)
-{
-    int i;
-
-    for (i = 0; i < model->fields->nelts; i++) {
-        const up_field *field = up_model_field(model, i);
-
-        if (!field->writable)
-            continue;
-        add(parts, apr_psprintf(p, "%s = CASE WHEN $%d::boolean THEN $%d ELSE %s%s END",
-                                up_pg_column(p, field->column), next, next + 1, alias,
-                                up_pg_column(p, field->column)));
-        next += 2;
-    }
-}
-
-static void touch(apr_pool_t *p, const up_model *model, apr_array_header_t *parts)
-{
-    if (model->state.updated)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.updated), " = now()", NULL));
-    if (model->state.version)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.version), " = COALESCE(",
-                               up_pg_column(p, model->state.version), ", 0) + 1", NULL));
+    return apr_pstrcat(
+        p, "SELECT ", state->deleted ? up_sql_column(p, state->deleted) : "NULL", " IS NOT NULL, ",
+        state->active ? up_sql_column(p, state->active) : "true", " IS NOT TRUE, ",
+        state->since ? token_is_older(p, model) : "$3::bigint IS NULL AND false", ", ",
+        expressions(p, model, ""), " FROM ", up_sql_table(p, model->table), " WHERE ",
+        up_sql_subject(p, &up_pg_dialect, model), " AND ($2::text[] IS NULL OR true)", NULL);
 }
 
 const char *up_pg_sql_update(apr_pool_t *p, const up_model *model)
 {
-    apr_array_header_t *parts = strings(p);
+    apr_array_header_t *parts = up_sql_parts(p);
 
-    assignments(p, model, "", UP_PG_ACCOUNT_PARAMETERS + 1, parts);
-    touch(p, model, parts);
-    return apr_pstrcat(p, "UPDATE ", up_pg_table(p, model->table), " SET ", join(p, parts, ", "),
-                       " WHERE ", where(p, model), " RETURNING ", expressions(p, model, ""), NULL);
+    up_sql_assignments(p, &up_pg_dialect, model, "", UP_PG_ACCOUNT_PARAMETERS + 1, parts);
+    up_sql_touch(p, &up_pg_dialect, model, parts);
+    return apr_pstrcat(p, "UPDATE ", up_sql_table(p, model->table), " SET ",
+                       up_sql_join(p, parts, ", "), " WHERE ", where(p, model), " RETURNING ",
+                       expressions(p, model, ""), NULL);
 }
 
 /* "me AS (…)": the account's key and avatar, its row locked. What waits for
  * the lock then sees the row, and checks the conditions, as they are by then. */
 static const char *me(apr_pool_t *p, const up_model *model, const char *lock)
 {
-    return apr_pstrcat(p, "me AS MATERIALIZED (SELECT ", up_pg_column(p, model->key), " AS k, ",
-                       model->avatar ? up_pg_column(p, model->avatar->column) : "NULL",
-                       "::text AS old FROM ", up_pg_table(p, model->table), " WHERE ",
+    return apr_pstrcat(p, "me AS MATERIALIZED (SELECT ", up_sql_column(p, model->key), " AS k, ",
+                       model->avatar ? up_sql_column(p, model->avatar->column) : "NULL",
+                       "::text AS old FROM ", up_sql_table(p, model->table), " WHERE ",
                        where(p, model), lock, ")", NULL);
 }
 
 const char *up_pg_sql_announce(apr_pool_t *p, const up_model *model)
 {
-    return apr_pstrcat(p, "WITH ", me(p, model, ""), " INSERT INTO ",
-                       up_pg_table(p, model->journal),
-                       " (contract, effect, asset, owner, lease) SELECT ", contract(p, model),
-                       ", 'upload', $4::text, $5::text, "
-                       "now() + make_interval(secs => $6::int) FROM me RETURNING id",
-                       NULL);
+    return apr_pstrcat(
+        p, "WITH ", me(p, model, ""), " INSERT INTO ", up_sql_table(p, model->journal),
+        " (contract, effect, asset, owner, lease) SELECT ", up_sql_contract(p, model),
+        ", 'upload', $4::text, $5::text, "
+        "now() + make_interval(secs => $6::int) FROM me RETURNING id",
+        NULL);
 }
 
 const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
 {
-    const char *journal = up_pg_table(p, model->journal);
-    apr_array_header_t *parts = strings(p);
+    const char *journal = up_sql_table(p, model->journal);
+    apr_array_header_t *parts = up_sql_parts(p);
 
-    assignments(p, model, "t.", 8, parts);
-    add(parts, apr_pstrcat(p, up_pg_column(p, model->avatar->column), " = NULL", NULL));
-    touch(p, model, parts);
+    up_sql_assignments(p, &up_pg_dialect, model, "t.", 8, parts);
+    up_sql_add(parts, apr_pstrcat(p, up_sql_column(p, model->avatar->column), " = NULL", NULL));
+    up_sql_touch(p, &up_pg_dialect, model, parts);
     /* An upload whose announcement is another's by now is as good as destroyed.
        ON CONFLICT sees an entry that was committed after this statement began,
        as no plain UPDATE would: so the last of two swaps has the entry. */
@@ -229,17 +163,18 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
         " WHERE effect = 'upload' AND asset = $4::text AND owner = $6::text AND attempts = 0 "
         "FOR UPDATE), ",
         me(p, model, " AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM mine)) FOR NO KEY UPDATE"),
-        ", changed AS (UPDATE ", up_pg_table(p, model->table), " t SET ", join(p, parts, ", "),
-        " FROM me WHERE t.", up_pg_column(p, model->key),
+        ", changed AS (UPDATE ", up_sql_table(p, model->table), " t SET ",
+        up_sql_join(p, parts, ", "), " FROM me WHERE t.", up_sql_column(p, model->key),
         " = me.k RETURNING me.k::text AS k, me.old), publish AS (INSERT INTO ", journal,
-        " AS j (contract, effect, user_key, asset, url, owner, lease) SELECT ", contract(p, model),
+        " AS j (contract, effect, user_key, asset, url, owner, lease) SELECT ",
+        up_sql_contract(p, model),
         ", 'publish', k, $4::text, $5::text, $6::text, now() + make_interval(secs => $7::int) FROM "
         "changed "
         "ON CONFLICT (contract, user_key) WHERE effect = 'publish' DO UPDATE SET asset = "
         "EXCLUDED.asset, "
         "url = EXCLUDED.url, owner = EXCLUDED.owner, lease = EXCLUDED.lease, attempts = 0, "
         "created_at = now() RETURNING id), destroy AS (INSERT INTO ",
-        journal, " (contract, effect, url, owner, lease) SELECT ", contract(p, model),
+        journal, " (contract, effect, url, owner, lease) SELECT ", up_sql_contract(p, model),
         ", 'destroy', old, $6::text, now() + make_interval(secs => $7::int) FROM changed WHERE old "
         "IS NOT NULL RETURNING id) "
         "SELECT k, old, (SELECT id FROM publish), (SELECT id FROM destroy) FROM changed",
@@ -248,32 +183,33 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model)
 
 const char *up_pg_sql_publish(apr_pool_t *p, const up_model *model)
 {
-    const char *journal = up_pg_table(p, model->journal);
-    apr_array_header_t *parts = strings(p);
+    const char *journal = up_sql_table(p, model->journal);
+    apr_array_header_t *parts = up_sql_parts(p);
 
-    add(parts, apr_pstrcat(p, up_pg_column(p, model->avatar->column), " = entry.url", NULL));
-    touch(p, model, parts);
+    up_sql_add(parts,
+               apr_pstrcat(p, up_sql_column(p, model->avatar->column), " = entry.url", NULL));
+    up_sql_touch(p, &up_pg_dialect, model, parts);
     /* The user's row is locked before the entry, as in a swap: two that meet wait
        for one another there, and cannot do so crosswise. */
     return apr_pstrcat(
-        p, "WITH me AS MATERIALIZED (SELECT ", up_pg_column(p, model->key), " AS k FROM ",
-        up_pg_table(p, model->table), " WHERE ", up_pg_column(p, model->key), " = $1",
+        p, "WITH me AS MATERIALIZED (SELECT ", up_sql_column(p, model->key), " AS k FROM ",
+        up_sql_table(p, model->table), " WHERE ", up_sql_column(p, model->key), " = $1",
         " FOR NO KEY UPDATE), entry AS (DELETE FROM ", journal,
-        " j USING me WHERE j.effect = 'publish' AND j.contract = ", contract(p, model),
+        " j USING me WHERE j.effect = 'publish' AND j.contract = ", up_sql_contract(p, model),
         " AND j.user_key = me.k::text AND j.asset IS NOT DISTINCT FROM $2::text RETURNING me.k, "
         "j.url), uploaded AS (DELETE FROM ",
         journal,
         " WHERE effect = 'upload' AND asset = $2::text AND EXISTS (SELECT 1 FROM entry)), "
         "destroyed AS (DELETE FROM ",
-        journal, " WHERE id = $3::bigint) UPDATE ", up_pg_table(p, model->table), " t SET ",
-        join(p, parts, ", "), " FROM entry WHERE t.", up_pg_column(p, model->key),
+        journal, " WHERE id = $3::bigint) UPDATE ", up_sql_table(p, model->table), " t SET ",
+        up_sql_join(p, parts, ", "), " FROM entry WHERE t.", up_sql_column(p, model->key),
         " = entry.k RETURNING ", expressions(p, model, "t."), NULL);
 }
 
 const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model)
 {
-    return apr_pstrcat(p, "SELECT 1 FROM ", up_pg_table(p, model->table), " WHERE ",
-                       subject(p, model),
+    return apr_pstrcat(p, "SELECT 1 FROM ", up_sql_table(p, model->table), " WHERE ",
+                       up_sql_subject(p, &up_pg_dialect, model),
                        " AND ($2::text[] IS NULL OR true) AND ($3::bigint IS NULL OR true) "
                        "FOR UPDATE",
                        NULL);
@@ -282,50 +218,39 @@ const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model)
 /* The end of both deletions: what the token store and the storage have to be told. */
 static const char *farewell(apr_pool_t *p, const up_model *model, const char *old)
 {
-    const char *insert = apr_pstrcat(p, "INSERT INTO ", up_pg_table(p, model->journal), NULL);
+    const char *insert = apr_pstrcat(p, "INSERT INTO ", up_sql_table(p, model->journal), NULL);
     const char *lease = "$7::text, now() + make_interval(secs => $8::int) FROM gone";
 
     return apr_pstrcat(
         p, ", token AS (", insert, " (contract, effect, jti, expires, owner, lease) SELECT ",
-        contract(p, model), ", 'revoke_token', $5::text, to_timestamp($6::bigint), ", lease,
+        up_sql_contract(p, model), ", 'revoke_token', $5::text, to_timestamp($6::bigint), ", lease,
         " WHERE $5::text IS NOT NULL RETURNING id), ", "sessions AS (", insert,
-        " (contract, effect, subject, user_key, owner, lease) SELECT ", contract(p, model),
+        " (contract, effect, subject, user_key, owner, lease) SELECT ", up_sql_contract(p, model),
         ", 'revoke_sessions', $4::text, k, ", lease, " RETURNING id), destroy AS (", insert,
-        " (contract, effect, url, owner, lease) SELECT ", contract(p, model), ", 'destroy', ", old,
-        ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ", old,
+        " (contract, effect, url, owner, lease) SELECT ", up_sql_contract(p, model),
+        ", 'destroy', ", old, ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ",
+        old,
         ", (SELECT id FROM destroy), (SELECT id FROM token), (SELECT id FROM sessions) FROM gone",
         NULL);
 }
 
 const char *up_pg_sql_soft_delete(apr_pool_t *p, const up_model *model)
 {
-    apr_array_header_t *parts = strings(p);
+    apr_array_header_t *parts = up_sql_parts(p);
 
-    add(parts, apr_pstrcat(p, up_pg_column(p, model->state.deleted), " = now()", NULL));
-    if (model->state.active)
-        add(parts, apr_pstrcat(p, up_pg_column(p, model->state.active), " = false", NULL));
-    touch(p, model, parts);
-    return apr_pstrcat(p, "WITH gone AS (UPDATE ", up_pg_table(p, model->table), " SET ",
-                       join(p, parts, ", "), " WHERE ", where(p, model), " RETURNING ",
-                       up_pg_column(p, model->key), "::text AS k)",
+    up_sql_mark_deleted(p, &up_pg_dialect, model, parts);
+    up_sql_touch(p, &up_pg_dialect, model, parts);
+    return apr_pstrcat(p, "WITH gone AS (UPDATE ", up_sql_table(p, model->table), " SET ",
+                       up_sql_join(p, parts, ", "), " WHERE ", where(p, model), " RETURNING ",
+                       up_sql_column(p, model->key), "::text AS k)",
                        farewell(p, model, "NULL::text"), NULL);
 }
 
 static const char *anonymise(apr_pool_t *p, const up_related *related)
 {
-    apr_array_header_t *parts = strings(p);
-    int i;
-
-    for (i = 0; i < related->anonymise->nelts; i++) {
-        const up_constant *constant = &APR_ARRAY_IDX(related->anonymise, i, up_constant);
-
-        add(parts,
-            apr_pstrcat(p, up_pg_column(p, constant->column), " = ",
-                        constant->value ? up_pg_quote(p, constant->value, '\'') : "NULL", NULL));
-    }
-    return apr_pstrcat(p, "UPDATE ", up_pg_table(p, related->table), " r SET ",
-                       join(p, parts, ", "), " FROM me WHERE r.", up_pg_column(p, related->column),
-                       " = me.k", NULL);
+    return apr_pstrcat(p, "UPDATE ", up_sql_table(p, related->table), " r SET ",
+                       up_sql_blanked(p, related), " FROM me WHERE r.",
+                       up_sql_column(p, related->column), " = me.k", NULL);
 }
 
 /* Rows of the related tables first, then the user's; keys that refer to it are
@@ -333,11 +258,10 @@ static const char *anonymise(apr_pool_t *p, const up_related *related)
  * as any other that was announced and belongs to nobody. */
 const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
 {
-    const char *sql =
-        apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"), ", unpublished AS (DELETE FROM ",
-                    up_pg_table(p, model->journal),
-                    " j USING me WHERE j.effect = 'publish' AND j.contract = ", contract(p, model),
-                    " AND j.user_key = me.k::text)", NULL);
+    const char *sql = apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"),
+                                  ", unpublished AS (DELETE FROM ", up_sql_table(p, model->journal),
+                                  " j USING me WHERE j.effect = 'publish' AND j.contract = ",
+                                  up_sql_contract(p, model), " AND j.user_key = me.k::text)", NULL);
     int i;
 
     for (i = 0; i < model->related->nelts; i++) {
@@ -346,13 +270,19 @@ const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
         sql = apr_pstrcat(p, sql, apr_psprintf(p, ", related_%d AS (", i),
                           related->anonymise
                               ? anonymise(p, related)
-                              : apr_pstrcat(p, "DELETE FROM ", up_pg_table(p, related->table),
+                              : apr_pstrcat(p, "DELETE FROM ", up_sql_table(p, related->table),
                                             " r USING me WHERE r.",
-                                            up_pg_column(p, related->column), " = me.k", NULL),
+                                            up_sql_column(p, related->column), " = me.k", NULL),
                           ")", NULL);
     }
-    return apr_pstrcat(p, sql, ", gone AS (DELETE FROM ", up_pg_table(p, model->table),
-                       " t USING me WHERE t.", up_pg_column(p, model->key),
+    return apr_pstrcat(p, sql, ", gone AS (DELETE FROM ", up_sql_table(p, model->table),
+                       " t USING me WHERE t.", up_sql_column(p, model->key),
                        " = me.k RETURNING me.k::text AS k, me.old)", farewell(p, model, "old"),
                        NULL);
+}
+
+const char *up_pg_sql_lock_upload(apr_pool_t *p, const up_model *model)
+{
+    return apr_pstrcat(p, "SELECT id FROM ", up_sql_table(p, model->journal),
+                       " WHERE effect = 'upload' AND asset = $1 FOR UPDATE", NULL);
 }

@@ -33,14 +33,8 @@ const char *up_pg_sql_swap(apr_pool_t *p, const up_model *model);
 /** $1 key, $2 asset, $3 entry of the old asset to strike (or NULL). Columns: the fields. */
 const char *up_pg_sql_publish(apr_pool_t *p, const up_model *model);
 
-/** $1 asset. */
-const char *up_pg_sql_withdraw(apr_pool_t *p, const up_model *model);
-
 /** $1 asset: locks its upload entry, so that the next statement sees what is. */
 const char *up_pg_sql_lock_upload(apr_pool_t *p, const up_model *model);
-
-/** $1 asset, $2 owner, $3 lease. A row where it is doomed. */
-const char *up_pg_sql_doom(apr_pool_t *p, const up_model *model);
 
 /** Locks the account's row, so that the next statement of the transaction sees all
  *  that belongs to it. The first parameters only. */
@@ -53,21 +47,5 @@ const char *up_pg_sql_soft_delete(apr_pool_t *p, const up_model *model);
 
 /** As soft delete. */
 const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model);
-
-/** $1 an array of entries. */
-const char *up_pg_sql_settle(apr_pool_t *p, const up_model *model);
-
-/** $1 what the owners' names begin with. Column: the owners of entries under lease. */
-const char *up_pg_sql_owners(apr_pool_t *p, const up_model *model);
-
-/** $1 owner, $2 lease, $3 an array of dead owners. Columns: id, effect, user_key,
- *  subject, asset, url, jti, expires, attempts, age, superseded. */
-const char *up_pg_sql_claim(apr_pool_t *p, const up_model *model);
-
-/** $1 id, $2 owner, $3 seconds, $4 attempts. */
-const char *up_pg_sql_postpone(apr_pool_t *p, const up_model *model);
-
-/** $1 id, $2 owner, $3 attempts. */
-const char *up_pg_sql_strike(apr_pool_t *p, const up_model *model);
 
 #endif

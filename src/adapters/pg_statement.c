@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/pg_statement.h"
 
-#include <apr_escape.h>
-#include <apr_sha1.h>
 #include <apr_strings.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-
-up_pg_statement *up_pg_statement_create(apr_pool_t *p, const char *what, const char *sql,
-                                        int parameters)
-{
-    up_pg_statement *statement = apr_pcalloc(p, sizeof(*statement));
-    unsigned char digest[APR_SHA1_DIGESTSIZE];
-    apr_sha1_ctx_t context;
-
-    apr_sha1_init(&context);
-    apr_sha1_update(&context, sql, (unsigned int)strlen(sql));
-    apr_sha1_final(digest, &context);
-    statement->what = what;
-    statement->name = apr_pstrcat(p, "userprofile_", apr_pescape_hex(p, digest, 8, 0), NULL);
-    statement->sql = sql;
-    statement->parameters = parameters;
-    return statement;
-}
 
 /* One exchange with the server: what is sent, then read until the deadline. */
 typedef struct exchange {
@@ -33,8 +14,8 @@ typedef struct exchange {
     PGconn *pg;
     apr_pool_t *p;
     apr_time_t end;
-    const up_pg_statement *statement;
-    const up_pg_statement *preparing[2]; /* whose answers are awaited, in their order */
+    const up_sql_statement *statement;
+    const up_sql_statement *preparing[2]; /* whose answers are awaited, in their order */
     int preparing_count, prepared_count;
     int unconfirmed; /* committed, and perhaps not on the synchronous standby */
 } exchange;
@@ -90,37 +71,13 @@ static int is_passing(const char *state, const PGconn *pg)
            is_class(state, "40") || is_class(state, "55") || is_class(state, "58");
 }
 
-static const char *one_line(apr_pool_t *p, const char *message)
-{
-    char *line = apr_pstrdup(p, message ? message : ""), *s;
-
-    for (s = line; *s; s++) {
-        if ((unsigned char)*s < ' ')
-            *s = ' ';
-    }
-    while (s > line && s[-1] == ' ')
-        *--s = '\0';
-    return line;
-}
-
-/* What the table does not take (22, 23), where the values are a client's. */
-static up_problem *not_taken(const exchange *ex, const char *state, const char *text)
-{
-    up_problem *problem =
-        up_problem_make(ex->p, UP_VALIDATION_ERROR, "The database does not take these values.");
-
-    problem->log = apr_psprintf(ex->p,
-                                "the database did not %s: %s (SQLSTATE %s); where a field's rule "
-                                "is wider than its column, mend UserProfileField",
-                                ex->statement->what, one_line(ex->p, text), state);
-    return problem;
-}
-
 /* from_client: the statement that failed had values of a client's. */
 static up_problem *failure(exchange *ex, const PGresult *result, int from_client)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    const char *told;
+    int passing;
 
     if (!state)
         state = PQstatus(ex->pg) == CONNECTION_OK ? "" : "08006";
@@ -128,14 +85,11 @@ static up_problem *failure(exchange *ex, const PGresult *result, int from_client
         text = PQerrorMessage(ex->pg);
     if (is_lost(state, ex->pg))
         cut(ex->connection);
+    passing = is_passing(state, ex->pg);
+    told = *state ? apr_pstrcat(ex->p, "SQLSTATE ", state, NULL) : "no SQLSTATE";
     if (from_client && (is_class(state, "22") || is_class(state, "23")))
-        return not_taken(ex, state, text);
-    return up_problem_logged(
-        ex->p, is_passing(state, ex->pg) ? UP_SERVICE_UNAVAILABLE : UP_INTERNAL_ERROR,
-        "the database could not %s: %s (SQLSTATE %s)%s", ex->statement->what, one_line(ex->p, text),
-        *state ? state : "none",
-        is_passing(state, ex->pg) ? ""
-                                  : "; check the table and columns named in the configuration");
+        return up_sql_not_taken(ex->p, ex->statement, text, told);
+    return up_sql_failed(ex->p, ex->statement, text, told, passing);
 }
 
 static up_problem *failed(exchange *ex, const PGresult *result)
@@ -146,11 +100,7 @@ static up_problem *failed(exchange *ex, const PGresult *result)
 static up_problem *timed_out(exchange *ex)
 {
     cut(ex->connection);
-    return up_problem_logged(
-        ex->p, UP_SERVICE_UNAVAILABLE,
-        "the database did not %s within %d ms: look for locks and slow disks there, or raise "
-        "UserProfileTimeout statement",
-        ex->statement->what, (int)apr_time_as_msec(up_dbd_pool_settings(ex->pool)->deadline));
+    return up_sql_timed_out(ex->p, ex->statement, up_dbd_pool_settings(ex->pool)->deadline);
 }
 
 /* Waits until the socket can be read (or, while output is left, written). */
@@ -255,7 +205,8 @@ static up_problem *read_results(exchange *ex, PGresult **answer, PGresult **erro
 }
 
 /* Without values it is prepared only. */
-static int send_statement(exchange *ex, const up_pg_statement *statement, const char *const *values)
+static int send_statement(exchange *ex, const up_sql_statement *statement,
+                          const char *const *values)
 {
     if (!apr_hash_get(ex->connection->prepared, statement->name, APR_HASH_KEY_STRING)) {
         if (!PQsendPrepare(ex->pg, statement->name, statement->sql, 0, NULL))
@@ -312,8 +263,8 @@ static up_problem *unconfirmed(const exchange *ex)
 }
 
 /* Both ends of the pipeline: read_results() always reads up to its sync. */
-static up_problem *converse(exchange *ex, const up_pg_statement *first,
-                            const up_pg_statement *statement, const char *const *values,
+static up_problem *converse(exchange *ex, const up_sql_statement *first,
+                            const up_sql_statement *statement, const char *const *values,
                             PGresult **answer, PGresult **error)
 {
     up_problem *problem;
@@ -348,8 +299,9 @@ static int is_forgotten(const PGresult *error)
     return state && (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0);
 }
 
-static up_problem *run(exchange *ex, const up_pg_statement *first, const up_pg_statement *statement,
-                       const char *const *values, PGresult **answer, int *forgotten)
+static up_problem *run(exchange *ex, const up_sql_statement *first,
+                       const up_sql_statement *statement, const char *const *values,
+                       PGresult **answer, int *forgotten)
 {
     PGresult *error = NULL;
     up_problem *problem;
@@ -395,8 +347,8 @@ static up_problem *borrow(exchange *ex)
     return problem;
 }
 
-up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *first,
-                      const up_pg_statement *statement, const char *const *values,
+up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *first,
+                      const up_sql_statement *statement, const char *const *values,
                       PGresult **result)
 {
     exchange ex = {.pool = pool, .p = p, .statement = statement};
@@ -419,7 +371,7 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *f
     return problem;
 }
 
-up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement)
+up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *statement)
 {
     PGresult *none = NULL;
 

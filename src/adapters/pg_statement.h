@@ -13,25 +13,10 @@
 #define UP_PG_STATEMENT_H
 
 #include "adapters/dbd_pool.h"
+#include "adapters/sql_statement.h"
 #include "core/problem.h"
 
 #include <libpq-fe.h>
-
-/** The most parameters of a statement. */
-#define UP_PG_PARAMETERS_MAX 160
-
-/** SQL that is prepared on each connection as it is first needed. Lives in the child's pool. */
-typedef struct up_pg_statement {
-    const char *what; /* what it does, in a few words, for the log */
-    const char *name; /* a function of the SQL, so that two contracts may share a connection */
-    const char *sql;
-    int parameters;
-    int from_client; /* it writes a client's values: that one is not taken is the client's error */
-} up_pg_statement;
-
-/** Makes a statement in p. */
-up_pg_statement *up_pg_statement_create(apr_pool_t *p, const char *what, const char *sql,
-                                        int parameters);
 
 /**
  * Runs statements in one transaction and one round trip.
@@ -42,8 +27,8 @@ up_pg_statement *up_pg_statement_create(apr_pool_t *p, const char *what, const c
  *         longer than the deadline or can't write; INTERNAL_ERROR for what an
  *         error in the configuration or a limit of a column causes.
  */
-up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *first,
-                      const up_pg_statement *statement, const char *const *values,
+up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *first,
+                      const up_sql_statement *statement, const char *const *values,
                       PGresult **result);
 
 /** The text at a column of the result's first row, or NULL for SQL NULL; it lives as
@@ -55,6 +40,6 @@ apr_int64_t up_pg_number_at(const PGresult *result, int column);
 
 /** Prepares a statement without running it, to see whether the database knows
  *  all that it names. @return as up_pg_run(). */
-up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_pg_statement *statement);
+up_problem *up_pg_prepare(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *statement);
 
 #endif

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/pg_users.h"
 
+#include "adapters/pg_database.h"
 #include "adapters/pg_sql.h"
 #include "adapters/pg_statement.h"
+#include "adapters/sql_entries.h"
+#include "adapters/sql_text.h"
+#include "adapters/sql_values.h"
 
 #include <apr_strings.h>
 #include <stdlib.h>
@@ -13,20 +17,9 @@ typedef struct pg_users {
     const up_model *model;
     up_dbd_pool *pool;
     const char *owner, *lease;
-    up_pg_statement *read, *update, *announce, *swap, *publish, *lock_upload, *doom, *withdraw,
+    up_sql_statement *read, *update, *announce, *swap, *publish, *lock_upload, *doom, *withdraw,
         *lock, *soft_delete, *erase, *settle;
 } pg_users;
-
-/* The parameters of a statement, pushed one after the other. */
-typedef struct parameters {
-    const char *values[UP_PG_PARAMETERS_MAX];
-    int count;
-} parameters;
-
-static void push(parameters *params, const char *value)
-{
-    params->values[params->count++] = value;
-}
 
 /* As a Postgres array. Only what can be a tag of ours is passed on: any other
  * matches nothing. */
@@ -48,24 +41,12 @@ static const char *tag_array(apr_pool_t *p, const up_tags *tags)
     return apr_pstrcat(p, text, "}", NULL);
 }
 
-static void push_account(parameters *params, apr_pool_t *p, const up_caller *caller,
+static void push_account(up_sql_values *params, apr_pool_t *p, const up_caller *caller,
                          const up_tags *match)
 {
-    push(params, caller->subject);
-    push(params, tag_array(p, match));
-    push(params, caller->iat < 0 ? NULL : apr_ltoa(p, (long)caller->iat));
-}
-
-static void push_patch(parameters *params, const up_patch *patch)
-{
-    int i;
-
-    for (i = 0; i < patch->model->fields->nelts; i++) {
-        if (!up_model_field(patch->model, i)->writable)
-            continue;
-        push(params, patch->given[i] ? "t" : "f");
-        push(params, patch->values[i]);
-    }
+    up_sql_push(params, caller->subject);
+    up_sql_push(params, tag_array(p, match));
+    up_sql_push(params, caller->iat < 0 ? NULL : apr_ltoa(p, (long)caller->iat));
 }
 
 /* The values stay in the result, which lives in the request's pool. */
@@ -88,25 +69,18 @@ static int is_true(const PGresult *result, int column)
     return *PQgetvalue(result, 0, column) == 't';
 }
 
-/* Deleted goes before deactivated: a soft deletion is both. */
 static up_account account_from(const PGresult *result)
 {
     if (PQntuples(result) == 0)
         return UP_ACCOUNT_MISSING;
-    if (is_true(result, 2))
-        return UP_ACCOUNT_NEWER_THAN_TOKEN;
-    if (is_true(result, 0))
-        return UP_ACCOUNT_GONE;
-    if (is_true(result, 1))
-        return UP_ACCOUNT_INACTIVE;
-    return UP_ACCOUNT_ACTIVE;
+    return up_sql_account(is_true(result, 2), is_true(result, 0), is_true(result, 1));
 }
 
 static up_problem *pg_read(up_user_store *self, apr_pool_t *p, const up_caller *caller,
                            up_account *account, const up_row **row)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
@@ -123,12 +97,12 @@ static up_problem *pg_update(up_user_store *self, apr_pool_t *p, const up_caller
                              const up_patch *patch, const up_tags *match, const up_row **row)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
     push_account(&params, p, caller, match);
-    push_patch(&params, patch);
+    up_sql_push_patch(&params, patch);
     problem = up_pg_run(users->pool, p, NULL, users->update, params.values, &result);
     if (!problem)
         *row = PQntuples(result) ? row_from(p, users->model, result, 0) : NULL;
@@ -139,14 +113,14 @@ static up_problem *pg_announce(up_user_store *self, apr_pool_t *p, const up_call
                                const up_tags *match, const char *asset, int *announced)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
     push_account(&params, p, caller, match);
-    push(&params, asset);
-    push(&params, users->owner);
-    push(&params, users->lease);
+    up_sql_push(&params, asset);
+    up_sql_push(&params, users->owner);
+    up_sql_push(&params, users->lease);
     problem = up_pg_run(users->pool, p, NULL, users->announce, params.values, &result);
     if (!problem)
         *announced = PQntuples(result) > 0;
@@ -158,16 +132,16 @@ static up_problem *pg_swap(up_user_store *self, apr_pool_t *p, const up_caller *
                            const char *url, up_swap **swap)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
     push_account(&params, p, caller, match);
-    push(&params, asset);
-    push(&params, url);
-    push(&params, users->owner);
-    push(&params, users->lease);
-    push_patch(&params, patch);
+    up_sql_push(&params, asset);
+    up_sql_push(&params, url);
+    up_sql_push(&params, users->owner);
+    up_sql_push(&params, users->lease);
+    up_sql_push_patch(&params, patch);
     *swap = NULL;
     problem = up_pg_run(users->pool, p, NULL, users->swap, params.values, &result);
     if (problem || PQntuples(result) == 0)
@@ -185,15 +159,15 @@ static up_problem *pg_publish(up_user_store *self, apr_pool_t *p, const up_swap 
                               int old_destroyed, const up_row **row)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
-    push(&params, swap->key);
-    push(&params, swap->asset);
-    push(&params, old_destroyed && swap->entries.destroy
-                      ? apr_psprintf(p, "%" APR_INT64_T_FMT, swap->entries.destroy)
-                      : NULL);
+    up_sql_push(&params, swap->key);
+    up_sql_push(&params, swap->asset);
+    up_sql_push(&params, old_destroyed && swap->entries.destroy
+                             ? apr_psprintf(p, "%" APR_INT64_T_FMT, swap->entries.destroy)
+                             : NULL);
     problem = up_pg_run(users->pool, p, NULL, users->publish, params.values, &result);
     if (!problem)
         *row = PQntuples(result) ? row_from(p, users->model, result, 0) : NULL;
@@ -203,13 +177,13 @@ static up_problem *pg_publish(up_user_store *self, apr_pool_t *p, const up_swap 
 static up_problem *pg_doom(up_user_store *self, apr_pool_t *p, const char *asset, int *doomed)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
-    push(&params, asset);
-    push(&params, users->owner);
-    push(&params, users->lease);
+    up_sql_push(&params, asset);
+    up_sql_push(&params, users->owner);
+    up_sql_push(&params, users->lease);
     problem = up_pg_run(users->pool, p, users->lock_upload, users->doom, params.values, &result);
     if (!problem)
         *doomed = PQntuples(result) > 0;
@@ -219,10 +193,10 @@ static up_problem *pg_doom(up_user_store *self, apr_pool_t *p, const char *asset
 static up_problem *pg_withdraw(up_user_store *self, apr_pool_t *p, const char *asset)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
 
-    push(&params, asset);
+    up_sql_push(&params, asset);
     return up_pg_run(users->pool, p, NULL, users->withdraw, params.values, &result);
 }
 
@@ -230,16 +204,16 @@ static up_problem *pg_remove(up_user_store *self, apr_pool_t *p, const up_caller
                              const up_tags *match, int hard, up_farewell **farewell)
 {
     pg_users *users = (pg_users *)self;
-    parameters params = {.count = 0};
+    up_sql_values params = {.count = 0};
     PGresult *result;
     up_problem *problem;
 
     push_account(&params, p, caller, match);
-    push(&params, caller->subject);
-    push(&params, caller->jti);
-    push(&params, apr_psprintf(p, "%" APR_INT64_T_FMT, caller->exp));
-    push(&params, users->owner);
-    push(&params, users->lease);
+    up_sql_push(&params, caller->subject);
+    up_sql_push(&params, caller->jti);
+    up_sql_push(&params, apr_psprintf(p, "%" APR_INT64_T_FMT, caller->exp));
+    up_sql_push(&params, users->owner);
+    up_sql_push(&params, users->lease);
     *farewell = NULL;
     problem = up_pg_run(users->pool, p, hard ? users->lock : NULL,
                         hard ? users->erase : users->soft_delete, params.values, &result);
@@ -256,27 +230,18 @@ static up_problem *pg_remove(up_user_store *self, apr_pool_t *p, const up_caller
 static up_problem *pg_settle(up_user_store *self, apr_pool_t *p, const up_entries *done)
 {
     pg_users *users = (pg_users *)self;
-    const apr_int64_t entries[] = {done->publish, done->destroy, done->revoke_token,
-                                   done->revoke_sessions};
-    parameters params = {.count = 0};
-    const char *text = "{";
+    up_sql_values params = {.count = 0};
     PGresult *result;
-    apr_size_t i;
 
-    for (i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
-        if (entries[i])
-            text = apr_psprintf(p, "%s%s%" APR_INT64_T_FMT, text, text[1] ? "," : "", entries[i]);
-    }
-    if (!text[1])
+    if (!up_sql_push_entries(&params, p, done))
         return NULL;
-    push(&params, apr_pstrcat(p, text, "}", NULL));
     return up_pg_run(users->pool, p, NULL, users->settle, params.values, &result);
 }
 
 static up_problem *pg_check(up_user_store *self, apr_pool_t *p)
 {
     pg_users *users = (pg_users *)self;
-    const up_pg_statement *const statements[] = {
+    const up_sql_statement *const statements[] = {
         users->read,    users->update,      users->announce, users->swap,
         users->publish, users->lock_upload, users->doom,     users->withdraw,
         users->lock,    users->soft_delete, users->erase,    users->settle};
@@ -290,30 +255,20 @@ static up_problem *pg_check(up_user_store *self, apr_pool_t *p)
     return problem;
 }
 
-static int count_pairs(const up_model *model)
-{
-    int i, count = 0;
-
-    for (i = 0; i < model->fields->nelts; i++)
-        count += up_model_field(model, i)->writable ? 2 : 0;
-    return count;
-}
-
 static void prepare_avatar(pg_users *users, apr_pool_t *p, int pairs)
 {
     const up_model *model = users->model;
 
-    users->announce = up_pg_statement_create(p, "announce an upload in the journal",
-                                             up_pg_sql_announce(p, model), 6);
-    users->swap = up_pg_statement_create(p, "swap the avatar", up_pg_sql_swap(p, model), 7 + pairs);
+    users->announce = up_sql_statement_create(p, "announce an upload in the journal",
+                                              up_pg_sql_announce(p, model), 6);
+    users->swap =
+        up_sql_statement_create(p, "swap the avatar", up_pg_sql_swap(p, model), 7 + pairs);
     users->swap->from_client = 1;
-    users->publish = up_pg_statement_create(p, "set the avatar", up_pg_sql_publish(p, model), 3);
-    users->lock_upload = up_pg_statement_create(p, "lock an upload in the journal",
-                                                up_pg_sql_lock_upload(p, model), 1);
-    users->doom =
-        up_pg_statement_create(p, "doom an upload in the journal", up_pg_sql_doom(p, model), 3);
-    users->withdraw = up_pg_statement_create(p, "strike an upload out of the journal",
-                                             up_pg_sql_withdraw(p, model), 1);
+    users->publish = up_sql_statement_create(p, "set the avatar", up_pg_sql_publish(p, model), 3);
+    users->lock_upload = up_sql_statement_create(p, "lock an upload in the journal",
+                                                 up_pg_sql_lock_upload(p, model), 1);
+    users->doom = up_sql_doom(p, &up_pg_dialect, model);
+    users->withdraw = up_sql_withdraw(p, model);
 }
 
 static void prepare_deletion(pg_users *users, apr_pool_t *p)
@@ -322,22 +277,22 @@ static void prepare_deletion(pg_users *users, apr_pool_t *p)
 
     if (model->state.deleted)
         users->soft_delete =
-            up_pg_statement_create(p, "soft-delete a user", up_pg_sql_soft_delete(p, model), 8);
-    users->lock = up_pg_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
-                                         UP_PG_ACCOUNT_PARAMETERS);
-    users->erase = up_pg_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
+            up_sql_statement_create(p, "soft-delete a user", up_pg_sql_soft_delete(p, model), 8);
+    users->lock = up_sql_statement_create(p, "lock a user", up_pg_sql_lock(p, model),
+                                          UP_PG_ACCOUNT_PARAMETERS);
+    users->erase = up_sql_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
 }
 
 static void prepare_statements(pg_users *users, apr_pool_t *p)
 {
     const up_model *model = users->model;
-    int pairs = count_pairs(model);
+    int pairs = up_sql_count_pairs(model);
 
-    users->read = up_pg_statement_create(p, "read a user", up_pg_sql_read(p, model),
-                                         UP_PG_ACCOUNT_PARAMETERS);
+    users->read = up_sql_statement_create(p, "read a user", up_pg_sql_read(p, model),
+                                          UP_PG_ACCOUNT_PARAMETERS);
     if (pairs) {
-        users->update = up_pg_statement_create(p, "update a user", up_pg_sql_update(p, model),
-                                               UP_PG_ACCOUNT_PARAMETERS + pairs);
+        users->update = up_sql_statement_create(p, "update a user", up_pg_sql_update(p, model),
+                                                UP_PG_ACCOUNT_PARAMETERS + pairs);
         users->update->from_client = 1;
     }
     if (model->avatar)
@@ -345,12 +300,11 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
     if (model->deletable)
         prepare_deletion(users, p);
     if (model->deletable || model->avatar)
-        users->settle = up_pg_statement_create(p, "strike entries out of the journal",
-                                               up_pg_sql_settle(p, model), 1);
+        users->settle = up_sql_settle(p, model);
 }
 
 up_user_store *up_pg_users_create(apr_pool_t *p, up_dbd_pool *pool, const up_model *model,
-                                  const up_pg_settings *settings)
+                                  const up_journal_settings *settings)
 {
     pg_users *users = apr_pcalloc(p, sizeof(*users));
 
