@@ -17,6 +17,7 @@
 
 /* httpd must be able to serve it, whatever the umask. */
 #define MODE 0644
+#define FOLDER_MODE 0755
 
 typedef struct folder {
     up_avatar_storage port; /* first: the port's functions get a pointer to it */
@@ -54,6 +55,7 @@ const char *up_folder_parse(apr_pool_t *p, const char *text, up_folder_settings 
     up_storage_url url;
     const char *wrong = up_storage_url_parse(p, text, "file", &url);
     const char *base = wrong ? NULL : apr_table_get(url.query, "url");
+    const char *create = wrong ? NULL : apr_table_get(url.query, "create");
     apr_size_t len;
 
     memset(settings, 0, sizeof(*settings));
@@ -64,8 +66,11 @@ const char *up_folder_parse(apr_pool_t *p, const char *text, up_folder_settings 
     len = strlen(url.path);
     if (url.path[0] != '/' || len >= 1024)
         return "The folder's path must be absolute and shorter than 1024 bytes: file:///path.";
-    if (apr_table_elts(url.query)->nelts > (base ? 1 : 0))
-        return "A parameter is unknown: there is url (a ? within the path is %3F).";
+    if (apr_table_elts(url.query)->nelts > (base ? 1 : 0) + (create ? 1 : 0))
+        return "A parameter is unknown: there are url and create (a ? within the path is %3F).";
+    if (create && strcmp(create, "yes") != 0 && strcmp(create, "no") != 0)
+        return "create is yes or no: whether the folder is made where it is missing.";
+    settings->create = create && strcmp(create, "yes") == 0;
     while (len > 1 && url.path[len - 1] == '/')
         len--;
     settings->path = apr_pstrndup(p, url.path, len);
@@ -108,6 +113,18 @@ static up_problem *failed(const place *at, const char *what, int error, const ch
                              what, at->asset, &error, advice);
 }
 
+/* Nothing but the last of its path: a typing error is to be seen. */
+static int open_folder(const up_folder_settings *settings)
+{
+    int dir = open(settings->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir >= 0 || errno != ENOENT || !settings->create)
+        return dir;
+    if (mkdir(settings->path, FOLDER_MODE) != 0 && errno != EEXIST)
+        return -1;
+    return open(settings->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static up_problem *open_place(place *at, const folder *self, apr_pool_t *p, const char *asset)
 {
     *at = (place){.self = self, .pool = p, .asset = asset, .dir = -1};
@@ -116,7 +133,7 @@ static up_problem *open_place(place *at, const folder *self, apr_pool_t *p, cons
         return up_problem_logged(p, UP_STORAGE_UPLOAD_ERROR,
                                  "avatar folder %s: refused a name that is no asset's",
                                  self->settings->path);
-    at->dir = open(self->settings->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    at->dir = open_folder(self->settings);
     if (at->dir >= 0)
         return NULL;
     return failed(at, "open the folder for", errno,

@@ -15,15 +15,17 @@
 typedef struct up_folder_settings {
     const char *path; /* absolute, without a slash at its end (but "/" itself) */
     const char *url;  /* what the pictures' URLs begin with, without a slash at its end */
+    int create;       /* is it made where it is missing? */
 } up_folder_settings;
 
 /**
  * Reads a folder storage's URL:
  *
- *     file:///absolute/path[?url=BASE]
+ *     file:///absolute/path[?url=BASE][&create=yes]
  *
- * BASE is a path or an http or https URL, "/avatars" by default. The disk is
- * not looked at.
+ * BASE is a path or an http or https URL, "/avatars" by default. With
+ * create=yes a folder that is missing is made as the first picture is stored, where the one
+ * above it is there. The disk is not looked at.
  * @return NULL, or a sentence (static) on what is wrong.
  */
 const char *up_folder_parse(apr_pool_t *p, const char *url, up_folder_settings *settings);

@@ -296,6 +296,34 @@ static void fails(up_avatar_storage *st, up_picture *picture, const char *log, c
     ok(problem && !strchr(problem->message, '/'), "the client learns of no path");
 }
 
+/* With create=yes the last of the path is made, and no more. */
+static void test_create(const char *dir)
+{
+    up_picture picture = make_picture(pool, UP_IMAGE_PNG, 1000);
+    up_folder_settings *settings = apr_palloc(pool, sizeof(*settings));
+    const char *path = apr_pstrcat(pool, dir, "/made", NULL), *url;
+    up_avatar_storage *st;
+    int stored;
+
+    ok(!up_folder_parse(pool, apr_pstrcat(pool, "file://", path, "?create=yes", NULL), settings) &&
+           settings->create,
+       "create=yes is understood");
+    st = up_folder_create(pool, settings);
+    ok(!st->upload(st, pool, HEX ".png", &picture, &url, &stored),
+       "a folder that is missing is made");
+    is_int(count_files(path), 1, "and has the picture");
+    ok(!st->destroy(st, pool, HEX ".png"), "which can be destroyed");
+    apr_dir_remove(path, pool);
+
+    ok(!up_folder_parse(pool, apr_pstrcat(pool, "file://", path, "/below?create=yes", NULL),
+                        settings),
+       "a folder below one that is missing");
+    fails(st, &picture, "No such file", "it is not made");
+    ok(!up_folder_parse(pool, "file:///a?create=no", settings) && !settings->create, "create=no");
+    ok(up_folder_parse(pool, "file:///a?create=maybe", settings) != NULL,
+       "create=maybe is refused");
+}
+
 static void test_failures(const char *dir)
 {
     up_picture picture = make_picture(pool, UP_IMAGE_PNG, 100000);
@@ -305,6 +333,7 @@ static void test_failures(const char *dir)
 
     fails(missing, &picture, "No such file", "a folder that is missing");
     ok(missing->destroy(missing, pool, HEX ".png") != NULL, "for a deletion too");
+    test_create(dir);
     fails(file, &picture, "Not a directory", "a folder that is none");
     picture.size += 10;
     fails(st, &picture, "End of file", "a picture that is shorter than it should be");
