@@ -25,7 +25,7 @@ T   :=
 TOOLS := $(firstword $(CC)):gcc $(PKG_CONFIG):pkg-config $(APXS):apache2-dev
 LIBRARIES := jansson:libjansson-dev libjwt:libjwt-dev hiredis:libhiredis-dev \
              libcurl:libcurl4-openssl-dev libutf8proc:libutf8proc-dev libcrypto:libssl-dev \
-             libpq:libpq-dev
+             libpq:libpq-dev sqlite3:libsqlite3-dev
 # httpd itself brings APR into the module; the unit tests have to link it.
 APR := apr-1:libapr1-dev apr-util-1:libaprutil1-dev
 

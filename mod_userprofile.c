@@ -14,6 +14,9 @@
 #include "adapters/process_owner.h"
 #include "adapters/redis_tokens.h"
 #include "adapters/sql_journal.h"
+#include "adapters/sql_tokens.h"
+#include "adapters/sqlite_database.h"
+#include "adapters/sqlite_users.h"
 #include "httpd/bearer.h"
 #include "httpd/config.h"
 #include "httpd/dbd_directives.h"
@@ -83,6 +86,7 @@ static const char *finish(apr_pool_t *p, server_rec *s, server_rec *main_server)
             warn_of_weak_keys(s, config, APLOG_STARTUP | APLOG_WARNING);
     }
     config->database = up_dbd_database(p, s);
+    config->sqlite = up_dbd_is_sqlite(p, s);
     return up_dbd_misfit(p, s, config->connections);
 }
 
@@ -130,17 +134,20 @@ static apr_status_t end_curl(void *unused)
 /* One line for each contract: what it is made of, without its secrets. */
 static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
 {
-    const char *tokens = config->redis ? up_redis_display(p, config->redis) : "none";
+    const char *tokens = config->redis          ? up_redis_display(p, config->redis)
+                         : config->token_tables ? up_sql_tokens_display(p, config->token_tables)
+                                                : "none";
     const char *avatars = config->cloudinary ? up_cloudinary_display(p, config->cloudinary)
                           : config->folder   ? up_folder_display(p, config->folder)
                                              : "none";
 
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                 "userprofile " UP_VERSION ": %s serves table %s, %d fields, errors as %s; tokens: "
+                 "userprofile " UP_VERSION
+                 ": %s serves table %s on %s, %d fields, errors as %s; tokens: "
                  "%s; avatars: %s",
                  s->server_hostname ? s->server_hostname : "the main server", config->table,
-                 config->fields->nelts, config->errors == UP_ERRORS_PROBLEM ? "problem" : "json",
-                 tokens, avatars);
+                 config->sqlite ? "SQLite" : "Postgres", config->fields->nelts,
+                 config->errors == UP_ERRORS_PROBLEM ? "problem" : "json", tokens, avatars);
     warn_of_weak_keys(s, config, APLOG_WARNING);
 }
 
@@ -220,7 +227,23 @@ static int worker_threads(void)
     return threads > 0 ? threads : 1;
 }
 
-/* The users' table and the journal, on the same connections. */
+/* What is in the database, on the same connections. */
+static void make_rooms(apr_pool_t *p, up_dbd_pool *pool, up_config *config, up_service *service)
+{
+    const up_model *model = config->model;
+    up_journal_settings settings = {.owner = up_owner_name(p),
+                                    .lease = lease_of(&config->timeouts)};
+    up_sql_database *database =
+        config->sqlite ? up_sqlite_database_create(p, pool) : up_pg_database_create(p, pool);
+
+    service->users = config->sqlite ? up_sqlite_users_create(p, pool, model, &settings)
+                                    : up_pg_users_create(p, pool, model, &settings);
+    if (model->avatar || model->deletable)
+        config->journal_store = up_sql_journal_create(p, database, model, &settings);
+    if (config->token_tables)
+        service->tokens = up_sql_tokens_create(p, database, config->token_tables);
+}
+
 static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_service *service)
 {
     up_dbd_settings dbd = {.server = s,
@@ -230,7 +253,6 @@ static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_servic
                            .deadline = config->timeouts.statement,
                            .open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open),
                            .close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close)};
-    up_journal_settings settings = {.owner = up_owner_name(p), .lease = lease_of(&config->timeouts)};
     up_dbd_pool *pool;
 
     if (dbd.connections > worker_threads())
@@ -243,10 +265,7 @@ static int make_store(apr_pool_t *p, server_rec *s, up_config *config, up_servic
     pool = up_dbd_pool_create(p, &dbd);
     if (!pool)
         return 0;
-    service->users = up_pg_users_create(p, pool, config->model, &settings);
-    if (config->model->avatar || config->model->deletable)
-        config->journal_store = up_sql_journal_create(p, up_pg_database_create(p, pool),
-                                                      config->model, &settings);
+    make_rooms(p, pool, config, service);
     return 1;
 }
 
@@ -293,13 +312,19 @@ static up_service *make_background(apr_pool_t *p, const up_config *config)
 
 /* What the first user would find is found before; that the database is away is
  * told too, and passes. */
-static void check_service(apr_pool_t *p, server_rec *s, const up_service *service)
+static void check_service(apr_pool_t *p, server_rec *s, const up_config *config)
 {
+    const up_service *service = config->service;
+    up_journal *journal = config->journal_store;
     apr_pool_t *scratch;
     up_problem *problem;
 
     apr_pool_create(&scratch, p);
     problem = service->users->check(service->users, scratch);
+    if (!problem && journal)
+        problem = journal->check(journal, scratch);
+    if (!problem && service->tokens && service->tokens->check)
+        problem = service->tokens->check(service->tokens, scratch);
     if (problem)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "userprofile: at the start of a child: %s",
                      problem->log);
@@ -317,7 +342,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
         config->service = make_service(p, s, config);
         config->background = config->service ? make_background(p, config) : NULL;
         if (config->background)
-            check_service(p, s, config->service);
+            check_service(p, s, config);
         else
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                          "userprofile: this child can't serve %s: out of memory or locks, or see "

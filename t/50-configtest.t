@@ -97,7 +97,7 @@ sub refused {
         my ($liked, $said) = @_;
         my @lines = grep { !/^AH\d{5}: / } split /\n/, $said;
 
-        return !$liked && @lines == 1 && $lines[0] =~ /^(?:UserProfile\w*|DBDriver|Require)\b/
+        return !$liked && @lines == 1 && $lines[0] =~ /^(?:UserProfile\w*|DBDriver|DBDParams|Require)\b/
             && $lines[0] =~ $pattern && (!defined $secret || index($said, $secret) < 0)
             || diag("not one line like $pattern");
     });
@@ -181,10 +181,22 @@ for my $needed (qw(UserProfileTable UserProfileKeyColumn UserProfileSubjectColum
 refused('a required jti without a token store',
     {UserProfileTokenStore => undef, UserProfileMethods => 'GET', UserProfileTokenClaim => 'jti'},
     qr/^UserProfileTokenStore is missing: .*jti/);
+refused("tokens in the database: $_->[0]", {UserProfileTokenStore => "database $_->[0]"}, $_->[1]) for (
+    ['tables=x', qr/^UserProfileTokenStore: 'tables=x' is no option; .*blacklist=TABLE and sessions=TABLE/],
+    ['blacklist=', qr/^UserProfileTokenStore\b/], ['sessions=a.b.c', qr/^UserProfileTokenStore: .*dot/],
+    ['x', qr/^UserProfileTokenStore: 'x' is no option/]);
+accepted("tokens in the database: $_", {UserProfileTokenStore => "database $_"})
+    for '', 'blacklist=revoked', 'sessions=login.sessions blacklist=login.revoked';
 refused('nothing but the <Location>', {(map { $_ => undef } grep { /^U/ } @BASE)},
     qr/^UserProfileTable is missing/);
-refused('a driver of another database', {DBDriver => 'sqlite3'}, qr/^DBDriver is sqlite3: .*\bpgsql\b/)
-    unless -e 'conf/embedded.conf';
+# httpd has MySQL's driver only where it is installed, and complains by itself where it is not.
+refused('SQLite, without its file', {DBDriver => 'sqlite3', DBDParams => undef},
+    qr/^DBDParams is missing: .*absolute path/);
+refused("SQLite, $_", {DBDriver => 'sqlite3', DBDParams => qq("$_")}, qr/^DBDParams is \Q$_\E: .*absolute path/)
+    for 'userprofile.db', ':memory:', './x.db', 'file:/x.db', 'host=/run dbname=x';
+accepted('SQLite', {DBDriver => 'sqlite3', DBDParams => "$dir/no-such.db"});
+accepted('SQLite, tokens in the database', {DBDriver => 'sqlite3', DBDParams => "$dir/no-such.db",
+    UserProfileTokenStore => 'database'});
 refused('more connections than mod_dbd has', {DBDMax => 4, UserProfileConnections => 5},
     qr/^UserProfileConnections 5 is more than DBDMax 4: /);
 refused('more connections than mod_dbd has by default', {UserProfileConnections => 11},
@@ -451,7 +463,7 @@ my @WRONG_URLS = (
         ['file:', qr{absolute}],
         ["file://$dir?url=avatars", qr{must begin with /}],
         ["file://$dir?url=//h/x", qr{must begin with /}],
-        ["file://$dir?uri=/avatars", qr/parameter is unknown: there is url/],
+        ["file://$dir?uri=/avatars", qr/parameter is unknown: there are url/],
         ["\@$dir/nowhere", qr/the file \S+nowhere can't be read/],
         ["\@$dir/short", qr{takes a URL, cloudinary://KEY:SECRET\@CLOUD or file:///path}]),
 );
@@ -479,7 +491,7 @@ accepted("UserProfileAvatarStorage $_", {@AVATAR, UserProfileAvatarStorage => $_
     'cloudinary://key:s%40cret@demo', 'CLOUDINARY://key:secret@demo?folder=a/b&secure=true',
     'cloudinary://key:secret@demo?upload_prefix=http://127.0.0.1:8080&signature_algorithm=sha256',
     "file://$dir", "FILE://localhost$dir?url=https://cdn.example.com/a", "file://$dir?url=/avatars/",
-    "\@$dir/storage.url"
+    "\@$dir/storage.url", "file://$dir?create=yes", "file://$dir?url=/a&create=no"
 );
 accepted('no storage, in so many words', {UserProfileAvatarStorage => 'none'});
 accepted('no token store, in so many words',

@@ -40,7 +40,7 @@ like(slurp($log), qr/UserProfileTokenKey number 2: .*32 random bytes/, 'the log 
 my @starts = slurp($log) =~ /userprofile \d\S*: (.*)/g;
 is(scalar @starts, 1, 'the log has one line for one contract');
 like($starts[0],
-    qr{table users, 9 fields, errors as json; tokens: redis\+unix:///nowhere\S*; avatars: cloudinary://\*\*\*:\*\*\*\@demo},
+    qr{table users on Postgres, 9 fields, errors as json; tokens: redis\+unix:///nowhere\S*; avatars: cloudinary://\*\*\*:\*\*\*\@demo},
     '... which says what it is made of');
 ok(index(slurp($log), $SECRET) < 0, '... without a secret');
 $running->stop;

@@ -10,15 +10,15 @@ typedef struct pg_database {
     up_dbd_pool *pool;
 } pg_database;
 
-static const char *subject_cast(const up_model *model)
+static const char *subject(apr_pool_t *p, const up_model *model, const char *text)
 {
     switch (model->subject_type) {
     case UP_UUID:
-        return "::uuid";
+        return apr_pstrcat(p, text, "::uuid", NULL);
     case UP_INTEGER:
-        return "::bigint";
+        return apr_pstrcat(p, text, "::bigint", NULL);
     default:
-        return "";
+        return text;
     }
 }
 
@@ -54,7 +54,7 @@ const up_sql_dialect up_pg_dialect = {.now = "now()",
                                       .skip_locked = " FOR UPDATE SKIP LOCKED",
                                       .boolean = "::boolean",
                                       .false_value = "false",
-                                      .subject_cast = subject_cast,
+                                      .subject = subject,
                                       .value = value,
                                       .later = later,
                                       .seconds = seconds,

@@ -51,24 +51,27 @@ up_sql_statement *up_sql_owners(apr_pool_t *p, const up_sql_dialect *dialect, co
     return up_sql_statement_create(p, "list who is at the journal", sql, 1);
 }
 
-/* Whether the subject of an entry is another account's by now. */
+/* Whether the subject of an entry is another account's by now: 1 or 0. */
 static const char *superseded(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
 {
-    return apr_pstrcat(p, "CASE WHEN j.effect = 'revoke_sessions' AND EXISTS (SELECT 1 FROM ",
+    const char *entry = apr_pstrcat(p, journal_of(p, model), ".", NULL);
+    const char *subject = apr_pstrcat(p, entry, "subject", NULL);
+
+    return apr_pstrcat(p, "CASE WHEN effect = 'revoke_sessions' AND EXISTS (SELECT 1 FROM ",
                        up_sql_table(p, model->table), " u WHERE u.",
-                       up_sql_column(p, model->subject), " = j.subject",
-                       dialect->subject_cast(model), " AND CAST(u.", up_sql_column(p, model->key),
-                       " AS text) IS DISTINCT FROM j.user_key) THEN 1 ELSE 0 END", NULL);
+                       up_sql_column(p, model->subject), " = ", dialect->subject(p, model, subject),
+                       " AND CAST(u.", up_sql_column(p, model->key), " AS text) IS DISTINCT FROM ",
+                       entry, "user_key) THEN 1 ELSE 0 END", NULL);
 }
 
 /* Revocations first: a storage that hangs must not keep them waiting. Old assets go
  * before new URLs are set, as the first seed has it. An upload that is to be
- * published is the publish entry's matter. */
+ * published is the publish entry's matter. SQLite knows no alias in RETURNING. */
 up_sql_statement *up_sql_claim(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
 {
     const char *journal = journal_of(p, model);
     const char *sql = apr_pstrcat(
-        p, "WITH next AS (SELECT id FROM ", journal,
+        p, "WITH next AS (SELECT id AS next_id FROM ", journal,
         " n WHERE contract = ", up_sql_contract(p, model), " AND (lease < ", dialect->clock,
         " OR owner IN (", dialect->list(p, 3),
         ")) AND NOT (effect = 'upload' AND EXISTS (SELECT 1 FROM ", journal,
@@ -76,10 +79,10 @@ up_sql_statement *up_sql_claim(apr_pool_t *p, const up_sql_dialect *dialect, con
         "ORDER BY effect = 'publish', effect NOT IN ('revoke_token', 'revoke_sessions'), id "
         "LIMIT 1",
         dialect->skip_locked, ") UPDATE ", journal,
-        " AS j SET owner = $1, lease = ", dialect->later(p, 2),
-        ", attempts = attempts + 1 FROM next WHERE j.id = next.id RETURNING j.id, j.effect, "
-        "j.user_key, j.subject, j.asset, j.url, j.jti, ",
-        dialect->seconds(p, "j.expires"), ", j.attempts, ", dialect->age(p, "j.created_at"), ", ",
+        " SET owner = $1, lease = ", dialect->later(p, 2),
+        ", attempts = attempts + 1 FROM next WHERE id = next_id RETURNING id, effect, user_key, "
+        "subject, asset, url, jti, ",
+        dialect->seconds(p, "expires"), ", attempts, ", dialect->age(p, "created_at"), ", ",
         superseded(p, dialect, model), NULL);
 
     return up_sql_statement_create(p, "claim an entry of the journal", sql, 3);

@@ -106,14 +106,26 @@ static up_problem *journal_strike(up_journal *self, apr_pool_t *p, const up_entr
     return journal->database->run(journal->database, p, journal->strike, values, &answer);
 }
 
+static up_problem *journal_check(up_journal *self, apr_pool_t *p)
+{
+    const sql_journal *journal = (sql_journal *)self;
+    const up_sql_statement *const statements[] = {journal->owners, journal->claim,
+                                                  journal->postpone, journal->strike};
+
+    return up_sql_prepare_all(journal->database, p, statements,
+                              sizeof(statements) / sizeof(statements[0]));
+}
+
 up_journal *up_sql_journal_create(apr_pool_t *p, up_sql_database *database, const up_model *model,
                                   const up_journal_settings *settings)
 {
     sql_journal *journal = apr_pcalloc(p, sizeof(*journal));
     const up_sql_dialect *dialect = database->dialect;
 
-    journal->port = (up_journal){
-        .claim = journal_claim, .postpone = journal_postpone, .strike = journal_strike};
+    journal->port = (up_journal){.claim = journal_claim,
+                                 .postpone = journal_postpone,
+                                 .strike = journal_strike,
+                                 .check = journal_check};
     journal->database = database;
     journal->owner = settings->owner;
     journal->lease = apr_itoa(p, settings->lease);

@@ -36,6 +36,19 @@ apr_int64_t up_sql_number_at(const up_sql_answer *answer, int column)
     return text ? apr_atoi64(text) : 0;
 }
 
+up_problem *up_sql_prepare_all(up_sql_database *database, apr_pool_t *p,
+                               const up_sql_statement *const *statements, apr_size_t count)
+{
+    up_problem *problem = NULL;
+    apr_size_t i;
+
+    for (i = 0; i < count && !problem; i++) {
+        if (statements[i])
+            problem = database->prepare(database, p, statements[i]);
+    }
+    return problem;
+}
+
 static const char *one_line(apr_pool_t *p, const char *message)
 {
     char *line = apr_pstrdup(p, message ? message : ""), *s;

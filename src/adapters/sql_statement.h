@@ -35,8 +35,8 @@ typedef struct up_sql_dialect {
     const char *skip_locked; /* after a SELECT: takes rows that nobody else has taken */
     const char *boolean;     /* after a parameter that is "1" or "0": makes it a condition */
     const char *false_value;
-    /** What follows a subject in text to compare it with its column. */
-    const char *(*subject_cast)(const up_model *model);
+    /** A subject in text (a parameter or a column), to be compared with its column. */
+    const char *(*subject)(apr_pool_t *p, const up_model *model, const char *text);
     /** A parameter as a value of this field's column. */
     const char *(*value)(apr_pool_t *p, const up_field *field, int parameter);
     /** The time in the journal that is so many seconds (a parameter) from now. */
@@ -73,6 +73,10 @@ struct up_sql_database {
     /** Prepares it only: does the database know all that it names? */
     up_problem *(*prepare)(up_sql_database *self, apr_pool_t *p, const up_sql_statement *statement);
 };
+
+/** Prepares all of them that are not NULL, up to the first that fails. */
+up_problem *up_sql_prepare_all(up_sql_database *database, apr_pool_t *p,
+                               const up_sql_statement *const *statements, apr_size_t count);
 
 /** What the table does not take, where the values are a client's: VALIDATION_ERROR.
  *  @param state the database's own name of the error. */

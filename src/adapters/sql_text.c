@@ -33,8 +33,8 @@ const char *up_sql_contract(apr_pool_t *p, const up_model *model)
 
 const char *up_sql_subject(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
 {
-    const char *sql = apr_pstrcat(p, up_sql_column(p, model->subject), " = $1",
-                                  dialect->subject_cast(model), NULL);
+    const char *sql = apr_pstrcat(p, up_sql_column(p, model->subject), " = ",
+                                  dialect->subject(p, model, "$1"), NULL);
     int i;
 
     for (i = 0; i < model->conditions->nelts; i++) {

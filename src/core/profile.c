@@ -146,6 +146,18 @@ static const char *digest(apr_pool_t *p, const up_model *model, const up_row *ro
     return good ? apr_pescape_hex(p, sum, UP_ETAG_LENGTH / 2, 0) : NULL;
 }
 
+/* Bytes of the key's digest that stand in a tag. */
+#define KEY_DIGEST 6
+
+const char *up_profile_version(apr_pool_t *p, const char *key, apr_int64_t version)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+
+    if (!EVP_Digest(key, strlen(key), sum, NULL, EVP_sha256(), NULL))
+        return NULL;
+    return apr_psprintf(p, "%s-%" APR_INT64_T_FMT, apr_pescape_hex(p, sum, KEY_DIGEST, 0), version);
+}
+
 const char *up_profile_etag(apr_pool_t *p, const up_model *model, const up_row *row)
 {
     return row->version ? row->version : digest(p, model, row);

@@ -27,6 +27,14 @@ typedef struct up_row {
 const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row);
 
 /**
+ * The tag that a version column makes, in p: the number, with a digest of the user's key
+ * before it, as a cache that holds two users' profiles must not take one for the
+ * other. Postgres makes the same in SQL.
+ * @return NULL only where memory is exhausted.
+ */
+const char *up_profile_version(apr_pool_t *p, const char *key, apr_int64_t version);
+
+/**
  * The row's strong entity tag (RFC 9110 8.8.3) without its quotes: its version,
  * or else the first 128 bits of SHA-256 over the columns' texts, each as
  * length ":" text, or "-" for NULL, in hex. The store computes the same in SQL

@@ -64,8 +64,10 @@ static void merge_tokens(up_config *merged, const up_config *base, const up_conf
     MERGE(leeway_set);
     MERGE(roles_claim);
     MERGE(role_aliases);
-    MERGE_SET(redis_set, redis);
-    MERGE(redis_set);
+    /* A virtual host with tables has no Redis from the main server. */
+    MERGE_SET(tokens_set, redis);
+    MERGE_SET(tokens_set, token_tables);
+    MERGE(tokens_set);
     MERGE_SET(cookie_set, cookie);
     MERGE(cookie_set);
 }
@@ -184,6 +186,11 @@ static int uses_jti(const up_config *config)
     return 0;
 }
 
+static int has_token_store(const up_config *config)
+{
+    return config->redis || config->token_tables;
+}
+
 static const char *missing(const up_config *config)
 {
     if (!config->table)
@@ -200,7 +207,7 @@ static const char *missing(const up_config *config)
     if (!config->keys)
         return "UserProfileTokenKey is missing: name a key that tokens are verified with, e.g. "
                "UserProfileTokenKey HS256 /etc/apache2/userprofile.key";
-    if (uses_jti(config) && !config->redis)
+    if (uses_jti(config) && !has_token_store(config))
         return "UserProfileTokenStore is missing: a token's jti is required, so name where "
                "revoked ones are found, e.g. UserProfileTokenStore redis://127.0.0.1/0";
     return NULL;
@@ -277,7 +284,7 @@ static const char *misfit(apr_pool_t *p, const up_config *config, unsigned int m
 
     if (!error)
         error = misfit_avatar(config, methods);
-    if (!error && config->methods & UP_ALLOW_DELETE && !config->redis)
+    if (!error && config->methods & UP_ALLOW_DELETE && !has_token_store(config))
         error = "UserProfileTokenStore is missing: DELETE ends all sessions, so name where refresh "
                 "tokens are, e.g. UserProfileTokenStore redis://127.0.0.1/0, or leave DELETE out "
                 "of UserProfileMethods";
@@ -342,7 +349,8 @@ static const char *effects_of(apr_pool_t *p, const up_config *config)
     const char *tokens =
         redis ? apr_pstrcat(p, up_redis_display(p, redis), " ", redis->blacklist_prefix, " ",
                             redis->refresh_prefix, NULL)
-              : "none";
+        : config->token_tables ? up_sql_tokens_display(p, config->token_tables)
+                               : "none";
     const char *avatars = config->cloudinary ? up_cloudinary_display(p, config->cloudinary)
                           : config->folder   ? up_folder_display(p, config->folder)
                                              : "none";

@@ -18,6 +18,7 @@
 #include "adapters/cloudinary.h"
 #include "adapters/folder.h"
 #include "adapters/redis_url.h"
+#include "adapters/sql_tokens.h"
 #include "core/model.h"
 #include "core/token.h"
 #include "ports/journal.h"
@@ -81,8 +82,10 @@ typedef struct up_config {
     int leeway, leeway_set;
     const char *roles_claim;
     apr_array_header_t *role_aliases; /* of up_role_alias */
-    up_redis_settings *redis;         /* NULL: none */
-    int redis_set;
+    /* Where tokens are: one of them, or nowhere. */
+    up_redis_settings *redis;
+    up_sql_tokens_settings *token_tables;
+    int tokens_set;
     const char *cookie; /* the Set-Cookie that clears the refresh token, or NULL */
     int cookie_set;
 
@@ -103,6 +106,7 @@ typedef struct up_config {
     int sweep, sweep_set; /* seconds between two sweeps of the journal; 0 is none */
 
     const char *database; /* up_dbd_database() of the server */
+    int sqlite;           /* up_dbd_is_sqlite() of the server */
 
     /* Made of the above by up_config_finish(). */
     up_model *model; /* NULL where this server has no contract */

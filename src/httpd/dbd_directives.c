@@ -7,6 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+/* apr_dbd's names of the databases that there are rooms for. */
+#define POSTGRES "pgsql"
+#define SQLITE "sqlite3"
+
 /* What mod_dbd takes where nothing is said. */
 #define DBD_MIN_DEFAULT 1
 #define DBD_KEEP_DEFAULT 2
@@ -96,16 +100,39 @@ const char *up_dbd_database(apr_pool_t *p, const server_rec *s)
                         number_for(p, s, "DBDExptime", DBD_EXPTIME_DEFAULT), params ? params : "");
 }
 
-const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections)
+int up_dbd_is_sqlite(apr_pool_t *p, const server_rec *s)
 {
     const char *driver = args_for(p, s, "DBDriver");
+
+    return driver && strcmp(driver, SQLITE) == 0;
+}
+
+/* Relative to what, nobody could say; and in memory each connection has its own. */
+static const char *misfit_file(apr_pool_t *p, const server_rec *s)
+{
+    const char *file = args_for(p, s, "DBDParams");
+
+    if (file && *file == '/')
+        return NULL;
+    return apr_psprintf(p,
+                        "DBDParams is %s: with DBDriver " SQLITE " it is the absolute path of the "
+                        "database's file, e.g. DBDParams /var/lib/userprofile/userprofile.db",
+                        file ? file : "missing");
+}
+
+const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections)
+{
+    const char *driver = args_for(p, s, "DBDriver"), *error;
     long most = number_for(p, s, "DBDMax", DBD_MAX_DEFAULT);
 
     if (!driver)
         return "DBDriver is missing: say where the users' table is, e.g. DBDriver pgsql and "
                "DBDParams \"host=/var/run/postgresql dbname=users\"";
-    if (strcmp(driver, "pgsql") != 0)
-        return apr_psprintf(p, "DBDriver is %s: UserProfile needs pgsql", driver);
+    if (strcmp(driver, POSTGRES) != 0 && strcmp(driver, SQLITE) != 0)
+        return apr_psprintf(p, "DBDriver is %s: UserProfile needs " POSTGRES " or " SQLITE, driver);
+    error = strcmp(driver, SQLITE) == 0 ? misfit_file(p, s) : NULL;
+    if (error)
+        return error;
     /* Beyond DBDMax mod_dbd would wait for ever. */
     if (connections > most)
         return apr_psprintf(p,

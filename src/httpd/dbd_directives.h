@@ -13,6 +13,9 @@
  */
 const char *up_dbd_misfit(apr_pool_t *p, const server_rec *s, int connections);
 
+/** Is the database SQLite? Else it is Postgres: up_dbd_misfit() knows no others. */
+int up_dbd_is_sqlite(apr_pool_t *p, const server_rec *s);
+
 /** Tells the pools of mod_dbd apart: servers of which this is equal share one. It may
  *  hold a password. */
 const char *up_dbd_database(apr_pool_t *p, const server_rec *s);

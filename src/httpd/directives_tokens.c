@@ -9,6 +9,7 @@
 
 #include <apr_strings.h>
 #include <string.h>
+#include <strings.h>
 
 const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, const char *file,
                              const char *option)
@@ -84,20 +85,41 @@ const char *up_set_leeway(cmd_parms *cmd, void *unused, const char *seconds)
     return up_parse_int(cmd, "leeway", seconds, 0, 300, &config->leeway);
 }
 
-const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+/* "database": two tables of the users' database. */
+static const char *set_token_tables(cmd_parms *cmd, up_config *config, int argc, char *const argv[])
 {
-    up_config *config = up_said(cmd);
+    up_sql_tokens_settings *tables = apr_pcalloc(cmd->pool, sizeof(*tables));
+    int i;
+
+    *tables = (up_sql_tokens_settings){.blacklist = UP_SQL_TOKENS_BLACKLIST,
+                                       .sessions = UP_SQL_TOKENS_SESSIONS};
+    for (i = 1; i < argc; i++) {
+        const char *blacklist = up_option(argv[i], "blacklist");
+        const char *sessions = up_option(argv[i], "sessions");
+        const char *table = blacklist ? blacklist : sessions;
+        const char *error = table ? up_check_table(cmd, table) : NULL;
+
+        if (error)
+            return error;
+        if (!table)
+            return apr_psprintf(cmd->pool,
+                                "%s: '%s' is no option; after database there are "
+                                "blacklist=TABLE and sessions=TABLE",
+                                cmd->cmd->name, argv[i]);
+        if (blacklist)
+            tables->blacklist = blacklist;
+        else
+            tables->sessions = sessions;
+    }
+    config->token_tables = tables;
+    return NULL;
+}
+
+static const char *set_redis(cmd_parms *cmd, up_config *config, int argc, char *const argv[])
+{
     const char *url, *error, *value;
     int i;
 
-    (void)unused;
-    config->redis_set = 1;
-    config->redis = NULL;
-    if (argc < 1)
-        return apr_psprintf(cmd->pool, "%s takes a URL, e.g. redis://127.0.0.1:6379/0, or none",
-                            cmd->cmd->name);
-    if (argc == 1 && up_is_none(argv[0]))
-        return NULL;
     config->redis = apr_pcalloc(cmd->pool, sizeof(*config->redis));
     for (i = 1; i < argc; i++) {
         if ((value = up_option(argv[i], "blacklist")))
@@ -119,6 +141,25 @@ const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *con
         return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);
     up_mask_argument(cmd, argv[0], up_redis_display(cmd->pool, config->redis));
     return NULL;
+}
+
+const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    up_config *config = up_said(cmd);
+
+    (void)unused;
+    config->tokens_set = 1;
+    config->redis = NULL;
+    config->token_tables = NULL;
+    if (argc < 1)
+        return apr_psprintf(cmd->pool,
+                            "%s takes a URL, e.g. redis://127.0.0.1:6379/0, or database, or none",
+                            cmd->cmd->name);
+    if (argc == 1 && up_is_none(argv[0]))
+        return NULL;
+    if (strcasecmp(argv[0], "database") == 0)
+        return set_token_tables(cmd, config, argc, argv);
+    return set_redis(cmd, config, argc, argv);
 }
 
 const char *up_set_cookie(cmd_parms *cmd, void *unused, const char *name, const char *attributes)

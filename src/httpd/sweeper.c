@@ -114,31 +114,50 @@ static void tell(void *baton, int loud, const char *line)
                  "userprofile: %s", line);
 }
 
+/* What has expired in a token store that does not forget it by itself. */
+static void expire_tokens(sweep *sweep, apr_pool_t *p)
+{
+    up_token_store *tokens = sweep->config->background->tokens;
+    up_problem *problem = tokens && tokens->expire ? tokens->expire(tokens, p) : NULL;
+
+    if (problem)
+        tell(sweep, 0, problem->log);
+}
+
+static up_problem *replay(sweep *sweep, apr_pool_t *p, int *done)
+{
+    const up_config *config = sweep->config;
+
+    if (!config->journal_store)
+        return NULL;
+    return up_replay_sweep(&(up_replay){.service = config->background,
+                                        .journal = config->journal_store,
+                                        .interval = config->sweep,
+                                        .most = ENTRIES_A_SWEEP,
+                                        .settled = (int)apr_time_sec(2 * config->timeouts.storage),
+                                        .pool = p,
+                                        .now = apr_time_sec(apr_time_now()),
+                                        .is_stopping = is_closed,
+                                        .tell = tell,
+                                        .baton = sweep},
+                           done);
+}
+
 static void sweep_once(sweep *sweep, apr_pool_t *p)
 {
     const up_config *config = sweep->config;
     int done = 0;
     up_problem *problem;
 
-    if (!config->background || !config->journal_store)
+    if (!config->background)
         return;
-    problem =
-        up_replay_sweep(&(up_replay){.service = config->background,
-                                     .journal = config->journal_store,
-                                     .interval = config->sweep,
-                                     .most = ENTRIES_A_SWEEP,
-                                     .settled = (int)apr_time_sec(2 * config->timeouts.storage),
-                                     .pool = p,
-                                     .now = apr_time_sec(apr_time_now()),
-                                     .is_stopping = is_closed,
-                                     .tell = tell,
-                                     .baton = sweep},
-                        &done);
+    problem = replay(sweep, p, &done);
     if (problem)
         tell(sweep, 0, problem->log);
     if (done)
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, sweep->server,
                      "userprofile: %d entries of the journal done in the background", done);
+    expire_tokens(sweep, p);
 }
 
 static apr_status_t run(int state, void *baton, apr_pool_t *p)
@@ -169,7 +188,8 @@ static int is_swept(server_rec *s, const server_rec *main_server)
 {
     const up_config *config = up_config_of(s);
 
-    return config->model && config->sweep && (config->model->avatar || config->model->deletable) &&
+    return config->model && config->sweep &&
+           (config->model->avatar || config->model->deletable || config->token_tables) &&
            (s == main_server || config != up_config_of((server_rec *)main_server));
 }
 

@@ -23,6 +23,14 @@ struct up_token_store {
 
     /** Revokes all refresh tokens of a subject. The subject is data, never a pattern. */
     up_problem *(*revoke_sessions)(up_token_store *self, apr_pool_t *p, const char *subject);
+
+    /** Forgets what has expired, so much that it is soon done: for the sweeper. NULL where
+     *  the store does so by itself. */
+    up_problem *(*expire)(up_token_store *self, apr_pool_t *p);
+
+    /** Has the store all that it needs? Asked at the start of a child. NULL where that
+     *  goes without saying. */
+    up_problem *(*check)(up_token_store *self, apr_pool_t *p);
 };
 
 #endif

@@ -467,7 +467,8 @@ static up_avatar_storage avatars = {.new_asset = world_new_asset,
                                     .destroy = world_destroy,
                                     .asset_of = world_asset_of};
 static up_token_store tokens = {.revoke = world_revoke, .revoke_sessions = world_revoke_sessions};
-static up_journal journal = {world_claim, world_postpone, world_strike};
+static up_journal journal = {
+    .claim = world_claim, .postpone = world_postpone, .strike = world_strike};
 static up_service service = {.users = &users,
                              .tokens = &tokens,
                              .avatars = &avatars,
