@@ -270,6 +270,7 @@ like(me('GET', $contracts->at('nojti'))->header('WWW-Authenticate'),
 
 # How often Redis was asked whether there is a key.
 sub asked {
+    return if embedded;
     my ($calls) = (redis('INFO', 'commandstats')->{cmdstat_exists} // '') =~ /calls=(\d+)/;
 
     return $calls // 0;
@@ -294,9 +295,11 @@ for my $jti ("r-$$", "r-$$ %s%n%b", "r-$$*", "r-$$\\[x]?", "r-$$:\x{e9}\x{8a9e}"
     redis('SET', $key, '');
     is_refused($revoked, 'revoked, whatever the value', code => 'TOKEN_REVOKED');
     redis('DEL', $key);
-    redis('HSET', $key, 'a', 'b');
-    is_refused($revoked, 'revoked, whatever the type', code => 'TOKEN_REVOKED');
-    redis('DEL', $key);
+    if (!embedded) {
+        redis('HSET', $key, 'a', 'b');
+        is_refused($revoked, 'revoked, whatever the type', code => 'TOKEN_REVOKED');
+        redis('DEL', $key);
+    }
     redis('SET', "blacklisted_access_token:V-$$", '1');
     redis('SET', "blacklisted_access_token:v-$$ ", '1');
     redis('SET', "v-$$", '1');
@@ -307,7 +310,7 @@ for my $jti ("r-$$", "r-$$ %s%n%b", "r-$$*", "r-$$\\[x]?", "r-$$:\x{e9}\x{8a9e}"
 
     my $count = asked();
     is_accepted(mine(), 'a token with jti');
-    cmp_ok(asked(), '>', $count, 'asks the token store');
+    cmp_ok(asked(), '>', $count, 'asks the token store') unless embedded;
     $count = asked();
     is_accepted(mine(jti => undef), 'a token without jti, where none is required', 'nojti');
     is(asked(), $count, 'does not ask the token store');
@@ -444,7 +447,7 @@ for my $jti ("r-$$", "r-$$ %s%n%b", "r-$$*", "r-$$\\[x]?", "r-$$:\x{e9}\x{8a9e}"
 
 {
     # Without http:trace4, where httpd itself writes down all header fields of all requests.
-    my $node = node(conf => 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n) . <<'CONF')->start;
+    my $node = node(conf => contract() . <<'CONF')->start;
 LogLevel trace8 http:trace3
 <Location "/guarded">
     AuthType Bearer

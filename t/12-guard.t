@@ -38,7 +38,9 @@ sub is_refused_by_httpd {
             . ($status == 401 ? 'Bearer realm="guards", error="invalid_token"' : '-'), $name);
 }
 
+# How often Redis was asked whether there is a key.
 sub asked {
+    return if embedded;
     my ($calls) = (redis('INFO', 'commandstats')->{cmdstat_exists} // '') =~ /calls=(\d+)/;
 
     return $calls // 0;
@@ -50,7 +52,7 @@ for my $path ('/guarded/', '/guarded/index.html', '/plain/', '/plain/index.html'
     my $count = asked();
 
     is_served(request('GET', $path, token => $token, %guards), $user->{email}, "$path: with a token");
-    is(asked(), $count + 1, "$path: whose revocation is looked up once");
+    is(asked(), $count + 1, "$path: whose revocation is looked up once") unless embedded;
     is_error(request('GET', $path, %guards), 401, 'MISSING_TOKEN', "$path: without a token");
     is_error(request('GET', $path, token => 'x.y.z', %guards), 401, 'INVALID_CREDENTIALS',
         "$path: with a bad one");

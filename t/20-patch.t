@@ -34,15 +34,10 @@ sub someone {
 sub row_has {
     my ($before, $changes, $name) = @_;
     my $row = user_row($before->{id});
-    my $of_now = sub {
-        my ($is) = db()->selectrow_array('SELECT updated_at BETWEEN now() - interval \'1 minute\''
-                . ' AND clock_timestamp() FROM users WHERE id = ?', undef, $before->{id});
-        return $is;
-    };
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
     return is_deeply($row, $before, $name) unless $changes;
-    return is_deeply({%$row, updated_at => $of_now->() ? 'now' : $row->{updated_at}},
+    return is_deeply({%$row, updated_at => is_recent(updated_at => $before->{id}) ? 'now' : $row->{updated_at}},
         {%$before, %$changes, updated_at => 'now'}, $name);
 }
 

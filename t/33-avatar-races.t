@@ -176,9 +176,11 @@ subtest 'erasures of an account at once' => sub {
     }
 };
 
-my $log = postgres_log_since($postgres_mark);
-unlike($log, qr/deadlock/i, "no deadlock in Postgres' log");
-unlike($log, qr/\b(?:ERROR|FATAL|PANIC):/, 'nor another error');
+if (!embedded) {
+    my $log = postgres_log_since($postgres_mark);
+    unlike($log, qr/deadlock/i, "no deadlock in Postgres' log");
+    unlike($log, qr/\b(?:ERROR|FATAL|PANIC):/, 'nor another error');
+}
 log_unlike($mark, qr/\[userprofile:(?:error|warn)\]/, "no error in httpd's");
 
 subtest 'a sweep ends the swap of a request that sleeps' => sub {
@@ -191,7 +193,7 @@ subtest 'a sweep ends the swap of a request that sleeps' => sub {
     my $request = put($person);
     ok(wait_for(5, sub { (calls())[-1] =~ /^destroy/ }), 'while the old asset is deleted');
     # As if this had taken a minute.
-    db()->do(q(UPDATE userprofile_journal SET lease = now() - interval '1 s' WHERE effect = 'publish'));
+    db()->do('UPDATE userprofile_journal SET lease = ? WHERE effect = ?', undef, journal_time('2000-01-01'), 'publish');
     ok(wait_for(10, sub { defined user_row($person->{id})->{avatar_url} }), 'a sweep sets the URL');
     ok(!is_answered($request), 'before the request does');
     my $res = end_request($request);
@@ -205,7 +207,7 @@ subtest 'a sweep ends the swap of a request that sleeps' => sub {
     $request = put($person);
     ok(wait_for(5, sub { assets() == 2 }), 'while a new one is uploaded');
     my ($new) = grep { $_ ne $before } assets();
-    db()->do(q(UPDATE userprofile_journal SET lease = now() - interval '1 s' WHERE effect = 'upload'));
+    db()->do('UPDATE userprofile_journal SET lease = ? WHERE effect = ?', undef, journal_time('2000-01-01'), 'upload');
     ok(wait_for(10, sub { (calls())[-1] eq "destroy $new" }), 'a sweep destroys it, as nobody\'s');
     ok(!is_answered($request), 'before the request goes on');
     is_error(end_request($request), 503, 'SERVICE_UNAVAILABLE', 'which is refused then');

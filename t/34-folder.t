@@ -10,11 +10,11 @@ use Test::More;
 use UserProfile::Avatar;
 use UserProfile::Test;
 
-my $folder = scratch() . '/avatars-34';
+# The embedded configuration brings the folder's with it.
+my $folder = embedded ? servers->{embedded} . '/avatars' : scratch() . '/avatars-34';
 mkdir $folder or die "$folder: $!\n";
 journal_clear();
 
-my $shipped = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n);
 my $alias = <<"CONF";
 Alias /avatars "$folder"
 <Directory "$folder">
@@ -25,7 +25,7 @@ AddType image/jpeg .jpg
 AddType image/png .png
 AddType image/webp .webp
 CONF
-my $node = node(conf => $shipped . $alias, defines => {USERPROFILE_AVATARS => "file://$folder?url=/avatars"})->start;
+my $node = node(conf => embedded ? 'Include "' . scratch() . qq(/top/conf/embedded.conf"\n) : contract() . $alias, defines => {USERPROFILE_AVATARS => "file://$folder?url=/avatars"})->start;
 my $at = {port => $node->{port}};
 
 sub files {
@@ -180,7 +180,7 @@ subtest 'a hard deletion' => sub {
     my $url = json(avatar('PUT', $person, png(), %$at))->{avatar_url};
     is(me('DELETE', token => $person->{token}, %$at)->code, 200, 'a soft one');
     is(request('GET', $url, %$at)->code, 200, 'leaves the file');
-    db()->do('SELECT userprofile_restore(?)', undef, $person->{email});
+    restore($person->{email});
     $person->{token} = token(sub => $person->{email});
     is(request('DELETE', "$ME?hard=true", token => $person->{token}, %$at)->code, 200, 'a hard one');
     is(request('GET', $url, %$at)->code, 404, 'takes it along');
@@ -207,10 +207,13 @@ subtest 'a folder that fails' => sub {
     };
 
     rename $folder, "$folder.away" or die "$folder: $!\n";
+    # The embedded configuration would make it anew.
+    spew($folder, '') if embedded;
     $fails->('the folder is not there');
     is_profile(avatar('DELETE', $person, undef, %$at), {avatar_url => undef},
         'the folder is not there: removing the avatar succeeds');
     is_deeply([journal()], ["destroy $url"], 'and the file stays in the journal');
+    unlink $folder if embedded;
     rename "$folder.away", $folder or die "$folder: $!\n";
     journal_clear();
     unlink "$folder/" . (files())[0];

@@ -43,7 +43,9 @@ sub _file {
 sub contract_of {
     my ($conf) = @_;
 
-    return $conf !~ $OWN && $conf =~ m{^Include ".*/conf/(fluentmeet|killrvideo)\.conf"$}m ? $1 : undef;
+    # The embedded configuration is the first contract, elsewhere.
+    return $conf !~ $OWN && $conf =~ m{^Include ".*/conf/(fluentmeet|killrvideo|embedded)\.conf"$}m
+        ? $1 =~ s/embedded/fluentmeet/r : undef;
 }
 
 sub is_of {

@@ -115,7 +115,8 @@ sub journal_clear {
 sub unchanged_row {
     my ($id) = @_;
 
-    return db()->selectrow_array('SELECT u::text FROM users u WHERE id = ?', undef, $id);
+    my $row = user_row($id) or return;
+    return join ', ', map { "$_ " . ($row->{$_} // 'NULL') } sort keys %$row;
 }
 
 # --- Requests at the same time --------------------------------------------------------------------

@@ -31,7 +31,7 @@ our @EXPORT = qw(contracts);
 sub contracts {
     my (%lines) = @_;
     my %port = map { $_ => free_port() } sort keys %lines;
-    my $conf = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n) . <<'CONF';
+    my $conf = UserProfile::Test::contract() . <<'CONF';
 <Location "/guarded">
     AuthType Bearer
     AuthName "guarded"

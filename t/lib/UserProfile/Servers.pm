@@ -122,6 +122,7 @@ sub defines {
         USERPROFILE_AVATARS => "cloudinary://$self->{storage_key}:$self->{storage_secret}"
             . "\@$self->{storage_cloud}?upload_prefix=$storage",
         USERPROFILE_KEY => "$self->{keys}/hs256.key",
+        USERPROFILE_EMBEDDED_DIR => $self->{embedded},
         USERPROFILE_SWEEP => 3600,
     );
 }

@@ -43,6 +43,7 @@ use Redis ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 use UserProfile::Answers qw(is_of contract_of keep_answer);
+use UserProfile::Embedded ();
 use UserProfile::Httpd ();
 use UserProfile::Picture qw(png jpeg webp);
 use UserProfile::Process qw(wait_for slurp spew free_port alive children_of);
@@ -54,6 +55,7 @@ our @EXPORT = qw(
     is_profile is_error db insert user_new user_row redis storage storage_fault
     log_mark log_since log_like log_unlike node corpora
     png jpeg webp wait_for slurp spew free_port alive children_of
+    embedded is_recent restore journal_time contract
 );
 
 # The resource of the shipped configurations, and the first seed's fields in their order.
@@ -80,6 +82,11 @@ sub servers {
     return $servers;
 }
 
+# Is this test about the embedded stack? See UserProfile::Embedded.
+sub embedded {
+    return ($ENV{UP_STACK} // '') eq 'embedded';
+}
+
 # A URL of the main server, of a vhost of t/conf/extra.conf.in (vhost => 'name'), or of another port
 # (port => N).
 sub url {
@@ -94,8 +101,9 @@ sub _port {
     return $where{port} if $where{port};
     # As Apache::Test has saved it: to make it anew takes a second of apxs.
     our $config //= _config();
-    return $config->{vars}{port} unless $where{vhost};
-    my $vhost = $config->{vhosts}{$where{vhost}} or die "No vhost $where{vhost}\n";
+    return $config->{vars}{port} unless $where{vhost} || embedded();
+    my $name = join '_', $where{vhost} // (), embedded() ? 'embedded' : ();
+    my $vhost = $config->{vhosts}{$name} or die "No vhost $name\n";
     return $vhost->{port};
 }
 
@@ -339,11 +347,14 @@ sub _one_check {
 # --- The servers ----------------------------------------------------------------------------------
 
 # A DBI handle of the superuser (AutoCommit, RaiseError); of another database: db('killrvideo').
+# In a test of the embedded stack it is SQLite's.
 sub db {
     my ($name) = @_;
     our %handle;
 
-    $name //= 'fluentmeet';
+    $name //= embedded() ? 'embedded' : 'fluentmeet';
+    return $handle{embedded} //= UserProfile::Embedded->connect(servers()->{embedded})
+        if $name eq 'embedded';
     delete $handle{$name} unless $handle{$name} && $handle{$name}->ping;
     return $handle{$name} //= DBI->connect("dbi:Pg:dbname=$name;host=" . servers()->{postgres},
         'postgres', '', {RaiseError => 1, PrintError => 0, AutoCommit => 1});
@@ -362,7 +373,7 @@ sub insert {
 # A new row of users with these columns, and an email that nobody has unless one is given. Returns
 # the whole row as a hash.
 sub user_new {
-    return insert('fluentmeet', 'users', email => _random_name() . '@example.com',
+    return insert(undef, 'users', email => _random_name() . '@example.com',
         hashed_password => $HASH, @_);
 }
 
@@ -373,10 +384,40 @@ sub user_row {
     return db()->selectrow_hashref('SELECT * FROM users WHERE id = ?', undef, $id);
 }
 
-# What Redis answers to a command: redis('SET', $key, $value). Dies on an error.
+# Is the time in this column of a user of the last minute?
+sub is_recent {
+    my ($column, $id) = @_;
+    my $recent = embedded()
+        ? "julianday($column) BETWEEN julianday('now', '-1 minute') AND julianday('now', '+1 second')"
+        : "$column BETWEEN now() - interval '1 minute' AND clock_timestamp()";
+
+    return db()->selectrow_array("SELECT $recent FROM users WHERE id = ?", undef, $id);
+}
+
+# Undoes a soft deletion, as the administrator does. Returns how many there were to undo.
+sub restore {
+    my ($email) = @_;
+
+    return 0 + db()->selectrow_array('SELECT userprofile_restore(?)', undef, $email) unless embedded();
+    return 0 + db()->do('UPDATE users SET deleted_at = NULL, is_active = 1 WHERE email = ? AND deleted_at '
+            . 'IS NOT NULL', undef, $email);
+}
+
+# A date as a time of the journal.
+sub journal_time {
+    my ($date) = @_;
+
+    return $date unless embedded();
+    return scalar db()->selectrow_array('SELECT unixepoch(?)', undef, $date);
+}
+
+# What Redis answers to a command: redis('SET', $key, $value). Dies on an error. In a test of the
+# embedded stack the tables are asked that are in its place.
 sub redis {
     my ($command, @arguments) = @_;
     our $redis;
+
+    return UserProfile::Embedded->command(db(), $command, @arguments) if embedded();
 
     undef $redis unless $redis && eval { $redis->ping };
     $redis //= Redis->new(sock => servers()->{redis_socket});
@@ -412,11 +453,20 @@ sub storage_fault {
 # has where that is not plain from the configuration.
 our @nodes;
 
+# The lines of the first seed's contract: as shipped, but that the embedded one has the storage that
+# the tests look at.
+sub contract {
+    my $conf = scratch() . '/top/conf';
+
+    return qq(Include "$conf/embedded.conf"\nUserProfileAvatarStorage "\${USERPROFILE_AVATARS}"\n)
+        if embedded();
+    return qq(Include "$conf/fluentmeet.conf"\n);
+}
+
 sub node {
     my (%option) = @_;
     my %defines = (servers()->defines, %{delete $option{defines} // {}});
-    my $conf = 'Include "' . scratch() . qq(/top/conf/fluentmeet.conf"\n)
-        . (delete $option{more} // '');
+    my $conf = contract() . (delete $option{more} // '');
     my $dir = scratch() . '/node-' . basename($0, '.t') . '-' . @nodes;
 
     my $node = UserProfile::Httpd->new(dir => $dir, httpd => servers()->{httpd},
