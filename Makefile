@@ -33,10 +33,9 @@ package_of = $(lastword $(subst :, ,$(1)))
 name_of    = $(firstword $(subst :, ,$(1)))
 
 BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call package_of,$(x)))
-RUN_PACKAGES   := apache2-bin libaprutil1-dbd-pgsql libaprutil1-dbd-sqlite3 postgresql \
-                  redis-server sqlite3 openssl curl util-linux
-TEST_PACKAGES  := perl libapache2-mod-perl2 libwww-perl libdbd-pg-perl libdbd-sqlite3-perl \
-                  libredis-perl libjson-validator-perl
+RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-linux perl
+TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
+                  libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl
 LINT_PACKAGES  := clang-tidy cppcheck
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -69,7 +68,7 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-lint unit unit-tests test run stop lint sanitize
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test run stop lint sanitize
 
 all: $(MODULE) ## build mod_userprofile.so
 
@@ -151,6 +150,9 @@ debian_install = \
 deps: ## install what is needed to build, run and test (Debian's packages, by apt-get)
 	@$(call debian_install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES))
 
+deps-run:
+	@$(call debian_install,$(BUILD_PACKAGES) $(RUN_PACKAGES))
+
 deps-lint: deps ## likewise, and what `make lint` needs
 	@$(call debian_install,$(LINT_PACKAGES))
 
@@ -178,7 +180,8 @@ test: deps $(LINTER) ## build, then run all tests, each server they need being a
 	$(BUILT) all unit-tests
 	@t/TEST --mpm=$(MPM) --build=$(BUILD) --module=$(MODULE) $(T)
 
-run: deps ## build, then start a demo on a loopback port, with servers of its own
+run: deps-run ## build, then start a demo on a loopback port, with no server beside httpd
+	@echo "Building mod_userprofile ..."
 	$(BUILT) all
 	@t/demo start
 

@@ -61,7 +61,7 @@ is($printed =~ s/TOKEN=\S+/TOKEN=\$token/r, $hints, 'README.md: shows what make 
 my $ada = user_new(full_name => 'Ada Lovelace', listening_language => 'fr');
 spew(scratch() . '/picture.png', png());
 my @lines = $printed =~ /^    (curl .*)$/mg;
-is(scalar @lines, 4, 'README.md: four curl lines');
+is(scalar @lines, 3, 'README.md: three curl lines');
 for my $line (@lines) {
     my $command = $line =~ s{http://127\.0\.0\.1:8080}{url('')}er;
     $command =~ s{\.run/picture\.png}{scratch() . '/picture.png'}e;
@@ -69,7 +69,7 @@ for my $line (@lines) {
     like(run_quietly('sh', '-c', "$command --silent"), qr{\AHTTP/1\.1 200 },
         $line =~ s/ http:.*//r);
 }
-isnt(user_row($ada->{id})->{deleted_at}, undef, '... and have done what they say');
+isnt(user_row($ada->{id})->{avatar_url}, undef, '... and have done what they say');
 
 # The first answer, but for what differs from day to day.
 my ($shown) = $README =~ /^```text\n(HTTP.*?)^```$/ms;

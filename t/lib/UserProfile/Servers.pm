@@ -297,11 +297,17 @@ sub _make_keys {
     return;
 }
 
+# Runs SQL on the SQLite database.
+sub query_embedded {
+    my ($self, $sql) = @_;
+
+    return run_quietly('sqlite3', '-bail', "$self->{embedded}/userprofile.db", $sql);
+}
+
 sub _make_embedded {
     my ($self) = @_;
 
-    run_quietly('sqlite3', '-bail', "$self->{embedded}/userprofile.db", '.read sql/embedded.sql')
-        if -e 'sql/embedded.sql';
+    $self->query_embedded('.read sql/embedded.sql');
     return;
 }
 
