@@ -303,13 +303,13 @@ static void test_create(const char *dir)
     up_folder_settings *settings = apr_palloc(pool, sizeof(*settings));
     const char *path = apr_pstrcat(pool, dir, "/made", NULL), *url;
     up_avatar_storage *st;
-    int stored;
+    up_upload_end end;
 
     ok(!up_folder_parse(pool, apr_pstrcat(pool, "file://", path, "?create=yes", NULL), settings) &&
            settings->create,
        "create=yes is understood");
     st = up_folder_create(pool, settings);
-    ok(!st->upload(st, pool, HEX ".png", &picture, &url, &stored),
+    ok(!st->upload(st, pool, HEX ".png", &picture, &url, &end),
        "a folder that is missing is made");
     is_int(count_files(path), 1, "and has the picture");
     ok(!st->destroy(st, pool, HEX ".png"), "which can be destroyed");

@@ -20,7 +20,7 @@
 
 static apr_pool_t *pool; /* of one test */
 static fake *server;
-static up_pg_statement *first, *second;
+static up_sql_statement *first, *second;
 static const char *last_log;
 
 static ap_dbd_t *open_one(apr_pool_t *p, server_rec *s)
@@ -64,8 +64,8 @@ __attribute__((unused)) static up_dbd_pool *begin(pg_plan plan, apr_interval_tim
     apr_pool_create(&pool, NULL);
     pg = plan;
     server = fake_start(pg_script, NULL, 0);
-    first = up_pg_statement_create(pool, "lock a row", "SELECT 1 WHERE $1 = 'x' FOR UPDATE", 1);
-    second = up_pg_statement_create(pool, "read a row", "SELECT c FROM t WHERE k = $1", 1);
+    first = up_sql_statement_create(pool, "lock a row", "SELECT 1 WHERE $1 = 'x' FOR UPDATE", 1);
+    second = up_sql_statement_create(pool, "read a row", "SELECT c FROM t WHERE k = $1", 1);
     return connections(deadline);
 }
 
