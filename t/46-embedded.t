@@ -321,7 +321,7 @@ subtest 'tokens, on SQLite' => sub {
 };
 
 subtest 'tokens, on Postgres' => sub {
-    servers()->_psql(servers()->{role}, 'fluentmeet', '-f', 'sql/tokens.sql');
+    servers()->cluster->psql(servers()->{role}, 'fluentmeet', '-f', 'sql/tokens.sql');
     my $node = node(defines => {USERPROFILE_SWEEP => 1}, more => "UserProfileTokenStore database\n");
     tokens_expire($node, db(), user_new());
     db()->do("DROP TABLE $_") for qw(blacklisted_access_tokens refresh_tokens);

@@ -18,7 +18,7 @@ sub source {
 
     $text =~ s{/\*.*?\*/}{}gs;
     $text =~ s/%" APR_\w+_FMT\s*"/…/g;
-    $text =~ s/" UP_VERSION "/…/g;
+    $text =~ s/"\s*UP_VERSION\s*"/…/g;
     1 while $text =~ s/((?<!\\)"(?:[^"\\\n]|\\.)*)"\s+"/$1/;
     return $text;
 }
