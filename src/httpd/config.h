@@ -105,8 +105,8 @@ typedef struct up_config {
     int connections;      /* to the database in a child; 0 is unset */
     int sweep, sweep_set; /* seconds between two sweeps of the journal; 0 is none */
 
-    const char *database; /* up_dbd_database() of the server */
     int sqlite;           /* up_dbd_is_sqlite() of the server */
+    const char *database; /* up_dbd_database() of the server */
 
     /* Made of the above by up_config_finish(). */
     up_model *model; /* NULL where this server has no contract */
