@@ -53,16 +53,18 @@ CREATE INDEX ON participants (user_id);
 
 \ir journal.sql
 
--- Undoes a soft deletion, which the API never does. True where there was one.
+-- Undoes a soft deletion, which the API never does. True where there was one. Its
+-- sessions stay ended. Only for who owns it, or is granted it.
 --
 --     SELECT userprofile_restore('user@example.com');
 CREATE FUNCTION userprofile_restore(subject text) RETURNS boolean
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path FROM CURRENT AS $$
     WITH restored AS (
         UPDATE users SET deleted_at = NULL, is_active = true, updated_at = now()
          WHERE email = subject AND deleted_at IS NOT NULL
         RETURNING 1)
     SELECT EXISTS (SELECT 1 FROM restored);
 $$;
+REVOKE EXECUTE ON FUNCTION userprofile_restore(text) FROM PUBLIC;
 
 COMMIT;

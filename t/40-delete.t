@@ -141,11 +141,29 @@ subtest 'an account is restored' => sub {
     is_deeply(user_row($person->{id}), $before, 'and nothing changed');
     delete_me($person);
     is(restore("x$person->{email}"), 0, 'another email: nothing to restore');
+    is_deeply([keys_like("refresh_token:$person->{email}:*")], [], 'its sessions are over');
     is(restore($person->{email}), 1, 'a deleted one is restored');
+    is_deeply({%{user_row($person->{id})}, updated_at => ''}, {%$before, updated_at => ''},
+        'its row is as before, but for updated_at');
+    is(related($person), '2 2 2', 'and so are the rows that refer to it');
+    is_deeply([keys_like("refresh_token:$person->{email}:*")], [], 'its sessions stay ended');
     is_error(me('GET', token => $person->{token}), 401, 'TOKEN_REVOKED', 'the old token stays revoked');
     is_profile(me('GET', token => token(sub => $person->{email})), {full_name => 'Ada', is_active =>
         JSON::PP::true, avatar_url => $before->{avatar_url}}, 'a new one opens it, as it was');
     is(restore($person->{email}), 0, 'and then there is nothing to restore');
+    is_deeply([journal()], [], 'an empty journal');
+    is(restore('%'), 0, 'an email is no pattern');
+
+    my $inactive = person(is_active => 0);
+    is(restore($inactive->{email}), 0, 'who is deactivated');
+    is(user_row($inactive->{id})->{is_active}, 0, 'stays so');
+    return if embedded();
+
+    servers->query('fluentmeet', 'CREATE ROLE somebody LOGIN; GRANT ALL ON users TO somebody');
+    ok(!eval { servers->_psql('somebody', 'fluentmeet', '-c', "SELECT userprofile_restore('x')"); 1 },
+        'another role may not');
+    like($@, qr/permission denied for function userprofile_restore/, 'as it was not granted');
+    servers->query('fluentmeet', 'DROP OWNED BY somebody; DROP ROLE somebody');
 };
 
 subtest 'for good' => sub {
