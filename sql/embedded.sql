@@ -39,6 +39,9 @@ BEGIN
      WHERE name = 'users' AND NOT EXISTS (SELECT 1 FROM users WHERE id >= 4611686018427387904);
 END;
 
+-- For UserProfileGracePeriod, which looks for those who were deleted long ago.
+CREATE INDEX users_deleted ON users (deleted_at) WHERE deleted_at IS NOT NULL;
+
 -- What goes with a user who is erased (DELETE …/me?hard=true).
 CREATE TABLE verification_tokens (
     id         integer PRIMARY KEY AUTOINCREMENT,

@@ -375,6 +375,11 @@ my @WRONG = (
     [UserProfileConnections => '1001', qr/a whole number from 1 to 1000/],
     [UserProfileSweep => '-1', qr/a whole number from 0 to \d+/],
     [UserProfileSweep => 'often', qr/a whole number from 0 to \d+/],
+    [UserProfileGracePeriod => '', qr/takes one argument, how long/],
+    [UserProfileGracePeriod => '30 days', qr/takes one argument, how long/],
+    (map { [UserProfileGracePeriod => $_, qr/'\Q$_\E' is no period; write e\.g\. 30d, .*up to 3650d/] }
+        qw(30 0 0d -1d 1.5d 30days 30dd d never 1w 500ms 3651d 87601h 315360001s 99999999999d
+        18446744073709551617d)),
 );
 
 refused("$_->[0] $_->[1]", {$_->[0] => $_->[1]}, $_->[2]) for @WRONG;
@@ -415,7 +420,22 @@ accepted("$_->[0] $_->[1]", {$_->[0] => $_->[1]}) for (
     [UserProfileTimeout => 'pool=1 statement=1500ms tokens=1ms connect=5min storage=300s'],
     [UserProfileConnections => '1'],
     [UserProfileSweep => '0'],
+    [UserProfileGracePeriod => 'none'],
 );
+
+# A period needs to know when an account was deleted, and somebody who erases it.
+my @GRACE = (UserProfileGracePeriod => '30d', UserProfileStateColumns => 'deleted=gone');
+refused("a grace period without $_->[0]", {@GRACE, @{$_->[1]}}, $_->[2]) for (
+    ["a state's column", [UserProfileStateColumns => undef],
+        qr/^UserProfileGracePeriod: UserProfileStateColumns names no column deleted=.*none \(in server/],
+    ['that column', [UserProfileStateColumns => 'active=x'], qr/^UserProfileGracePeriod: .* no column deleted=/],
+    ['a sweeper', [UserProfileSweep => 0], qr/^UserProfileGracePeriod: .*UserProfileSweep 0 .*none here \(in server/],
+    ['DELETE', [UserProfileMethods => 'GET PATCH'], qr/^UserProfileGracePeriod: UserProfileMethods .*DELETE/],
+);
+accepted("a grace period of $_", {@GRACE, UserProfileGracePeriod => $_})
+    for qw(1s 5min 36H 30d 3650d 87600h 315360000s NONE);
+accepted('no grace period, in so many words, without all that',
+    {UserProfileGracePeriod => 'none', UserProfileSweep => 0, UserProfileMethods => 'GET'});
 
 # --- Where things are -----------------------------------------------------------------------------
 
@@ -549,6 +569,12 @@ accepted("what differs has another journal, table or database, or needs none: $_
     {@DELETABLE, After => $vhost->("UserProfileTokenStore redis://h/1\n$_\n")}) for (
     'UserProfileJournal other', 'DBDParams host=/elsewhere',
     "UserProfileField id integer\nUserProfileAvatarStorage none\nUserProfileMethods GET PATCH");
+refused("a virtual host's state without what the main server's grace period needs",
+    {@GRACE, After => $vhost->("UserProfileStateColumns none\n")},
+    qr/^UserProfileGracePeriod: .*\(in server vhost\.example\)$/);
+accepted('... where it says that it has none',
+    {@GRACE, After => $vhost->("UserProfileStateColumns none\nUserProfileGracePeriod none\n")});
+accepted('... or is a contract of its own', {@GRACE, After => $vhost->(conf() =~ s/^DBD.*\n//mgr =~ s/^<.*//smr)});
 accepted('a virtual host that says nothing', {After => $vhost->('')});
 accepted("a virtual host's own limits", {After => $vhost->("UserProfileConnections 3\nDBDMax 3\n")});
 accepted('a virtual host without an avatar, where the main server has one', {

@@ -44,6 +44,11 @@ static const char *age(apr_pool_t *p, const char *column)
     return apr_pstrcat(p, "extract(epoch FROM now() - ", column, ")::bigint", NULL);
 }
 
+static const char *older(apr_pool_t *p, const char *column, int seconds)
+{
+    return apr_psprintf(p, "%s < now() - make_interval(secs => %d)", column, seconds);
+}
+
 static const char *list(apr_pool_t *p, int parameter)
 {
     return apr_psprintf(p, "SELECT json_array_elements_text($%d::json)", parameter);
@@ -59,6 +64,7 @@ const up_sql_dialect up_pg_dialect = {.now = "now()",
                                       .later = later,
                                       .seconds = seconds,
                                       .age = age,
+                                      .older = older,
                                       .list = list};
 
 /* The texts stay in the result, which lives in the request's pool. */

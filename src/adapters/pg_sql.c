@@ -215,21 +215,44 @@ const char *up_pg_sql_lock(apr_pool_t *p, const up_model *model)
                        NULL);
 }
 
+/* An entry of the journal for each account that is "gone"; lease: its owner, and until when. */
+static const char *entry(apr_pool_t *p, const up_model *model, const char *columns,
+                         const char *values, const char *lease)
+{
+    return apr_pstrcat(p, "INSERT INTO ", up_sql_table(p, model->journal), " (contract, ", columns,
+                       ", owner, lease) SELECT ", up_sql_contract(p, model), ", ", values, ", ",
+                       lease, " FROM gone", NULL);
+}
+
+static const char *sessions_entry(apr_pool_t *p, const up_model *model, const char *subject,
+                                  const char *lease)
+{
+    const char *values = apr_pstrcat(p, "'revoke_sessions', ", subject, ", k", NULL);
+
+    return apr_pstrcat(p, ", sessions AS (",
+                       entry(p, model, "effect, subject, user_key", values, lease),
+                       " RETURNING id)", NULL);
+}
+
+static const char *destroy_entry(apr_pool_t *p, const up_model *model, const char *old,
+                                 const char *lease)
+{
+    const char *values = apr_pstrcat(p, "'destroy', ", old, NULL);
+
+    return apr_pstrcat(p, ", destroy AS (", entry(p, model, "effect, url", values, lease),
+                       " WHERE ", old, " IS NOT NULL RETURNING id)", NULL);
+}
+
 /* The end of both deletions: what the token store and the storage have to be told. */
 static const char *farewell(apr_pool_t *p, const up_model *model, const char *old)
 {
-    const char *insert = apr_pstrcat(p, "INSERT INTO ", up_sql_table(p, model->journal), NULL);
-    const char *lease = "$7::text, now() + make_interval(secs => $8::int) FROM gone";
+    static const char lease[] = "$7::text, now() + make_interval(secs => $8::int)";
+    static const char token[] = "'revoke_token', $5::text, to_timestamp($6::bigint)";
 
     return apr_pstrcat(
-        p, ", token AS (", insert, " (contract, effect, jti, expires, owner, lease) SELECT ",
-        up_sql_contract(p, model), ", 'revoke_token', $5::text, to_timestamp($6::bigint), ", lease,
-        " WHERE $5::text IS NOT NULL RETURNING id), ", "sessions AS (", insert,
-        " (contract, effect, subject, user_key, owner, lease) SELECT ", up_sql_contract(p, model),
-        ", 'revoke_sessions', $4::text, k, ", lease, " RETURNING id), destroy AS (", insert,
-        " (contract, effect, url, owner, lease) SELECT ", up_sql_contract(p, model),
-        ", 'destroy', ", old, ", ", lease, " WHERE ", old, " IS NOT NULL RETURNING id) SELECT ",
-        old,
+        p, ", token AS (", entry(p, model, "effect, jti, expires", token, lease),
+        " WHERE $5::text IS NOT NULL RETURNING id)", sessions_entry(p, model, "$4::text", lease),
+        destroy_entry(p, model, old, lease), " SELECT ", old,
         ", (SELECT id FROM destroy), (SELECT id FROM token), (SELECT id FROM sessions) FROM gone",
         NULL);
 }
@@ -253,15 +276,15 @@ static const char *anonymise(apr_pool_t *p, const up_related *related)
                        up_sql_column(p, related->column), " = me.k", NULL);
 }
 
-/* Rows of the related tables first, then the user's; keys that refer to it are
+/* Rows of the related tables first, then the user's ("me"); keys that refer to it are
  * checked at the statement's end. A picture that is about to be published goes
  * as any other that was announced and belongs to nobody. */
-const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
+static const char *erasure(apr_pool_t *p, const up_model *model, const char *returning)
 {
-    const char *sql = apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"),
-                                  ", unpublished AS (DELETE FROM ", up_sql_table(p, model->journal),
-                                  " j USING me WHERE j.effect = 'publish' AND j.contract = ",
-                                  up_sql_contract(p, model), " AND j.user_key = me.k::text)", NULL);
+    const char *sql = apr_pstrcat(
+        p, ", unpublished AS (DELETE FROM ", up_sql_table(p, model->journal),
+        " j USING me WHERE j.effect = 'publish' AND j.contract = ", up_sql_contract(p, model),
+        " AND j.user_key = me.k::text)", NULL);
     int i;
 
     for (i = 0; i < model->related->nelts; i++) {
@@ -277,8 +300,40 @@ const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
     }
     return apr_pstrcat(p, sql, ", gone AS (DELETE FROM ", up_sql_table(p, model->table),
                        " t USING me WHERE t.", up_sql_column(p, model->key),
-                       " = me.k RETURNING me.k::text AS k, me.old)", farewell(p, model, "old"),
-                       NULL);
+                       " = me.k RETURNING me.k::text AS k, ", returning, ")", NULL);
+}
+
+const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model)
+{
+    return apr_pstrcat(p, "WITH ", me(p, model, " FOR UPDATE"), erasure(p, model, "me.old"),
+                       farewell(p, model, "old"), NULL);
+}
+
+/* The account $1, if its grace period is over and nobody else is at it. */
+static const char *from_expired(apr_pool_t *p, const up_model *model)
+{
+    return apr_pstrcat(
+        p, " FROM ", up_sql_table(p, model->table), " WHERE ", up_sql_column(p, model->key),
+        " = $1 AND ", up_sql_is_expired(p, &up_pg_dialect, model), " FOR UPDATE SKIP LOCKED", NULL);
+}
+
+const char *up_pg_sql_lock_expired(apr_pool_t *p, const up_model *model)
+{
+    return apr_pstrcat(p, "SELECT 1", from_expired(p, model), NULL);
+}
+
+/* Nobody is at its entries in the journal: their lease is over as they are written. */
+const char *up_pg_sql_expire(apr_pool_t *p, const up_model *model)
+{
+    static const char lease[] = "$2::text, now()";
+    const char *avatar = model->avatar ? up_sql_column(p, model->avatar->column) : "NULL";
+
+    return apr_pstrcat(p, "WITH me AS MATERIALIZED (SELECT ", up_sql_column(p, model->key),
+                       " AS k, ", avatar, "::text AS old, ", up_sql_column(p, model->subject),
+                       "::text AS subject", from_expired(p, model), ")",
+                       erasure(p, model, "me.old, me.subject"),
+                       sessions_entry(p, model, "subject", lease),
+                       destroy_entry(p, model, "old", lease), " SELECT k FROM gone", NULL);
 }
 
 const char *up_pg_sql_lock_upload(apr_pool_t *p, const up_model *model)

@@ -48,4 +48,10 @@ const char *up_pg_sql_soft_delete(apr_pool_t *p, const up_model *model);
 /** As soft delete. */
 const char *up_pg_sql_erase(apr_pool_t *p, const up_model *model);
 
+/** $1 key: locks the row, where nobody else does and its grace period is over. */
+const char *up_pg_sql_lock_expired(apr_pool_t *p, const up_model *model);
+
+/** $1 key, $2 owner. A row where it is erased. */
+const char *up_pg_sql_expire(apr_pool_t *p, const up_model *model);
+
 #endif

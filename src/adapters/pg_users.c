@@ -18,7 +18,7 @@ typedef struct pg_users {
     up_dbd_pool *pool;
     const char *owner, *lease;
     up_sql_statement *read, *update, *announce, *swap, *publish, *lock_upload, *doom, *withdraw,
-        *lock, *soft_delete, *erase, *settle;
+        *lock, *soft_delete, *erase, *settle, *expired, *lock_expired, *expire;
 } pg_users;
 
 /* As a Postgres array. Only what can be a tag of ours is passed on: any other
@@ -238,13 +238,40 @@ static up_problem *pg_settle(up_user_store *self, apr_pool_t *p, const up_entrie
     return up_pg_run(users->pool, p, NULL, users->settle, params.values, &result);
 }
 
+static up_problem *pg_expired(up_user_store *self, apr_pool_t *p, int skip, int most,
+                              apr_array_header_t **keys)
+{
+    pg_users *users = (pg_users *)self;
+    const char *values[] = {apr_itoa(p, skip), apr_itoa(p, most)};
+    PGresult *result;
+    up_problem *problem = up_pg_run(users->pool, p, NULL, users->expired, values, &result);
+    int i;
+
+    *keys = apr_array_make(p, most, sizeof(const char *));
+    for (i = 0; !problem && i < PQntuples(result); i++)
+        APR_ARRAY_PUSH(*keys, const char *) = PQgetvalue(result, i, 0);
+    return problem;
+}
+
+static up_problem *pg_expire(up_user_store *self, apr_pool_t *p, const char *key, int *erased)
+{
+    pg_users *users = (pg_users *)self;
+    const char *values[] = {key, users->owner};
+    PGresult *result;
+    up_problem *problem =
+        up_pg_run(users->pool, p, users->lock_expired, users->expire, values, &result);
+
+    *erased = !problem && PQntuples(result) > 0;
+    return problem;
+}
+
 static up_problem *pg_check(up_user_store *self, apr_pool_t *p)
 {
     pg_users *users = (pg_users *)self;
     const up_sql_statement *const statements[] = {
-        users->read,    users->update,      users->announce, users->swap,
-        users->publish, users->lock_upload, users->doom,     users->withdraw,
-        users->lock,    users->soft_delete, users->erase,    users->settle};
+        users->read,        users->update, users->announce, users->swap,         users->publish,
+        users->lock_upload, users->doom,   users->withdraw, users->lock,         users->soft_delete,
+        users->erase,       users->settle, users->expired,  users->lock_expired, users->expire};
     up_problem *problem = NULL;
     size_t i;
 
@@ -283,6 +310,19 @@ static void prepare_deletion(pg_users *users, apr_pool_t *p)
     users->erase = up_sql_statement_create(p, "erase a user", up_pg_sql_erase(p, model), 8);
 }
 
+static void prepare_grace(pg_users *users, apr_pool_t *p)
+{
+    const up_model *model = users->model;
+
+    users->expired = up_sql_expired(p, &up_pg_dialect, model);
+    users->lock_expired =
+        up_sql_statement_create(p, "lock a deleted user", up_pg_sql_lock_expired(p, model), 1);
+    users->expire =
+        up_sql_statement_create(p, "erase a deleted user", up_pg_sql_expire(p, model), 2);
+    users->port.expired = pg_expired;
+    users->port.expire = pg_expire;
+}
+
 static void prepare_statements(pg_users *users, apr_pool_t *p)
 {
     const up_model *model = users->model;
@@ -299,6 +339,8 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
         prepare_avatar(users, p, pairs);
     if (model->deletable)
         prepare_deletion(users, p);
+    if (model->grace)
+        prepare_grace(users, p);
     if (model->deletable || model->avatar)
         users->settle = up_sql_settle(p, model);
 }

@@ -44,6 +44,8 @@ typedef struct up_sql_dialect {
     /** A time of the journal in seconds since 1970, 0 for NULL; its age in seconds. */
     const char *(*seconds)(apr_pool_t *p, const char *column);
     const char *(*age)(apr_pool_t *p, const char *column);
+    /** The time in this column of a users' table is more than so many seconds ago. */
+    const char *(*older)(apr_pool_t *p, const char *column, int seconds);
     /** A subquery of the texts in a parameter that is a JSON array. */
     const char *(*list)(apr_pool_t *p, int parameter);
 } up_sql_dialect;

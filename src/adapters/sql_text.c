@@ -31,10 +31,9 @@ const char *up_sql_contract(apr_pool_t *p, const up_model *model)
     return up_sql_quote(p, model->table, '\'');
 }
 
-const char *up_sql_subject(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
+const char *up_sql_conditions(apr_pool_t *p, const up_model *model)
 {
-    const char *sql = apr_pstrcat(p, up_sql_column(p, model->subject), " = ",
-                                  dialect->subject(p, model, "$1"), NULL);
+    const char *sql = "";
     int i;
 
     for (i = 0; i < model->conditions->nelts; i++) {
@@ -44,6 +43,12 @@ const char *up_sql_subject(apr_pool_t *p, const up_sql_dialect *dialect, const u
                           up_sql_quote(p, condition->value, '\''), NULL);
     }
     return sql;
+}
+
+const char *up_sql_subject(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
+{
+    return apr_pstrcat(p, up_sql_column(p, model->subject), " = ", dialect->subject(p, model, "$1"),
+                       up_sql_conditions(p, model), NULL);
 }
 
 void up_sql_assignments(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model,
@@ -95,6 +100,24 @@ void up_sql_mark_deleted(apr_pool_t *p, const up_sql_dialect *dialect, const up_
     if (state->active)
         up_sql_add(parts, apr_pstrcat(p, up_sql_column(p, state->active), " = ",
                                       dialect->false_value, NULL));
+}
+
+const char *up_sql_is_expired(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model)
+{
+    return apr_pstrcat(p, dialect->older(p, up_sql_column(p, model->state.deleted), model->grace),
+                       up_sql_conditions(p, model), NULL);
+}
+
+up_sql_statement *up_sql_expired(apr_pool_t *p, const up_sql_dialect *dialect,
+                                 const up_model *model)
+{
+    const char *key = up_sql_column(p, model->key);
+    const char *sql = apr_pstrcat(
+        p, "SELECT CAST(", key, " AS text) FROM ", up_sql_table(p, model->table), " WHERE ",
+        up_sql_is_expired(p, dialect, model), " ORDER BY ", up_sql_column(p, model->state.deleted),
+        ", ", key, " LIMIT CAST($2 AS integer) OFFSET CAST($1 AS integer)", NULL);
+
+    return up_sql_statement_create(p, "find accounts whose grace period is over", sql, 2);
 }
 
 const char *up_sql_blanked(apr_pool_t *p, const up_related *related)

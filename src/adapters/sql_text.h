@@ -19,6 +19,9 @@ const char *up_sql_join(apr_pool_t *p, const apr_array_header_t *parts, const ch
 /** The contract's name in the journal, as a literal: its users' table. */
 const char *up_sql_contract(apr_pool_t *p, const up_model *model);
 
+/** The contract's conditions, to be put behind another one: each begins with " AND ". */
+const char *up_sql_conditions(apr_pool_t *p, const up_model *model);
+
 /** "WHERE" of the subject $1, where the contract's conditions hold. */
 const char *up_sql_subject(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model);
 
@@ -38,6 +41,13 @@ void up_sql_touch(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *
 /** "SET" of what a soft deletion changes. */
 void up_sql_mark_deleted(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model,
                          apr_array_header_t *parts);
+
+/** "WHERE" of who has been soft-deleted for longer than the grace period. */
+const char *up_sql_is_expired(apr_pool_t *p, const up_sql_dialect *dialect, const up_model *model);
+
+/** $1 how many are skipped, $2 how many at most. Column: their keys, the oldest first. */
+up_sql_statement *up_sql_expired(apr_pool_t *p, const up_sql_dialect *dialect,
+                                 const up_model *model);
 
 /** "SET" of the constants that a related row is anonymised with. */
 const char *up_sql_blanked(apr_pool_t *p, const up_related *related);

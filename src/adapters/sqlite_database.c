@@ -36,6 +36,13 @@ static const char *age(apr_pool_t *p, const char *column)
     return apr_pstrcat(p, "unixepoch() - ", column, NULL);
 }
 
+/* A number is seconds since 1970, as up_sqlite_seconds() has it, but for one of before March. */
+static const char *older(apr_pool_t *p, const char *column, int seconds)
+{
+    return apr_psprintf(p, "%s IS NOT NULL AND unixepoch(%s, 'auto') < unixepoch() - %d", column,
+                        column, seconds);
+}
+
 static const char *list(apr_pool_t *p, int parameter)
 {
     return apr_psprintf(p, "SELECT value FROM json_each($%d)", parameter);
@@ -51,6 +58,7 @@ const up_sql_dialect up_sqlite_dialect = {.now = "strftime('%Y-%m-%dT%H:%M:%fZ',
                                           .later = later,
                                           .seconds = seconds,
                                           .age = age,
+                                          .older = older,
                                           .list = list};
 
 static up_problem *sqlite_run(up_sql_database *self, apr_pool_t *p,

@@ -105,6 +105,17 @@ up_sql_statement *up_sqlite_erase(apr_pool_t *p, const up_model *model)
     return up_sql_statement_create(p, "erase a user", sql, 1);
 }
 
+up_sql_statement *up_sqlite_read_expired(apr_pool_t *p, const up_model *model)
+{
+    const char *sql = apr_pstrcat(
+        p, "SELECT ", up_sql_column(p, model->key), ", ",
+        column_or(p, model->avatar ? model->avatar->column : NULL, "NULL"), ", ",
+        up_sql_column(p, model->subject), " FROM ", up_sql_table(p, model->table),
+        where_key(p, model), " AND ", up_sql_is_expired(p, &up_sqlite_dialect, model), NULL);
+
+    return up_sql_statement_create(p, "read a deleted user", sql, 1);
+}
+
 up_sql_statement *up_sqlite_related(apr_pool_t *p, const up_related *related)
 {
     const char *table = up_sql_table(p, related->table);

@@ -41,6 +41,9 @@ up_sql_statement *up_sqlite_soft_delete(apr_pool_t *p, const up_model *model);
 /** $1 key. */
 up_sql_statement *up_sqlite_erase(apr_pool_t *p, const up_model *model);
 
+/** $1 key. Columns: key, avatar, subject, where the account's grace period is over. */
+up_sql_statement *up_sqlite_read_expired(apr_pool_t *p, const up_model *model);
+
 /** $1 key: deletes or anonymises the rows of a related table. */
 up_sql_statement *up_sqlite_related(apr_pool_t *p, const up_related *related);
 

@@ -18,7 +18,7 @@ typedef struct sqlite_users {
     up_sql_database *database; /* for what is a single statement */
     const char *owner, *lease;
     up_sql_statement *read, *update, *swap, *set_avatar, *soft_delete, *erase, *enter, *own_upload,
-        *pending, *take_publish, *unpublish, *doom, *withdraw, *settle;
+        *pending, *take_publish, *unpublish, *doom, *withdraw, *settle, *expired, *read_expired;
     apr_array_header_t *related; /* of up_sql_statement * */
 } sqlite_users;
 
@@ -27,6 +27,7 @@ typedef struct visit {
     const sqlite_users *users;
     up_sqlite sqlite;
     apr_pool_t *p;
+    const char *lease; /* of what is written to the journal */
     up_account account;
     const char *key; /* NULL where the account may not be changed */
     const char *old_url;
@@ -147,7 +148,7 @@ static up_problem *enter(visit *to, const sqlite_users *users, apr_pool_t *p,
 {
     up_problem *problem;
 
-    *to = (visit){.users = users, .p = p};
+    *to = (visit){.users = users, .p = p, .lease = users->lease};
     problem = up_sqlite_borrow_to_write(&to->sqlite, users->pool, p);
     if (problem)
         return problem;
@@ -199,7 +200,7 @@ static up_problem *journal(visit *to, const char *effect, const up_entry *entry,
     else
         up_sql_push(&values, NULL);
     up_sql_push(&values, to->users->owner);
-    up_sql_push(&values, to->users->lease);
+    up_sql_push(&values, to->lease);
     problem = run(to, to->users->enter, &values, &answer);
     if (!problem)
         *id = up_sql_number_at(&answer, 0);
@@ -416,6 +417,49 @@ static up_problem *sqlite_remove(up_user_store *self, apr_pool_t *p, const up_ca
     return problem;
 }
 
+static up_problem *sqlite_expired(up_user_store *self, apr_pool_t *p, int skip, int most,
+                                  apr_array_header_t **keys)
+{
+    const sqlite_users *users = (sqlite_users *)self;
+    const char *values[] = {apr_itoa(p, skip), apr_itoa(p, most)};
+    up_sql_answer answer = {.rows = 0};
+    up_problem *problem = users->database->run(users->database, p, users->expired, values, &answer);
+    int i;
+
+    *keys = apr_array_make(p, most, sizeof(const char *));
+    for (i = 0; i < answer.rows; i++)
+        APR_ARRAY_PUSH(*keys, const char *) = answer.values[i];
+    return problem;
+}
+
+/* Nobody is at its entries in the journal: their lease is over as they are written. */
+static up_problem *sqlite_expire(up_user_store *self, apr_pool_t *p, const char *key, int *erased)
+{
+    const sqlite_users *users = (sqlite_users *)self;
+    up_farewell farewell = {.old_url = NULL};
+    up_caller caller = {.jti = NULL};
+    up_sql_answer answer;
+    visit to;
+    up_problem *problem = enter(&to, users, p, NULL, NULL);
+
+    *erased = 0;
+    if (problem)
+        return problem;
+    to.lease = "-1";
+    problem = up_sqlite_run(&to.sqlite, users->read_expired, &key, &answer);
+    if (problem || !answer.rows)
+        return leave(&to, problem);
+    to.key = up_sql_text_at(&answer, 0);
+    farewell.old_url = up_sql_text_at(&answer, 1);
+    caller.subject = up_sql_text_at(&answer, 2);
+    problem = erase(&to);
+    if (!problem)
+        problem = promise(&to, &caller, &farewell);
+    problem = leave(&to, problem);
+    *erased = !problem;
+    return problem;
+}
+
 static up_problem *sqlite_settle(up_user_store *self, apr_pool_t *p, const up_entries *done)
 {
     const sqlite_users *users = (sqlite_users *)self;
@@ -433,9 +477,10 @@ static up_problem *sqlite_check(up_user_store *self, apr_pool_t *p)
 {
     const sqlite_users *users = (sqlite_users *)self;
     const up_sql_statement *const statements[] = {
-        users->read,      users->update, users->swap,     users->set_avatar,   users->soft_delete,
-        users->erase,     users->enter,  users->pending,  users->take_publish, users->own_upload,
-        users->unpublish, users->doom,   users->withdraw, users->settle};
+        users->read,         users->update,     users->swap,      users->set_avatar,
+        users->soft_delete,  users->erase,      users->enter,     users->pending,
+        users->take_publish, users->own_upload, users->unpublish, users->doom,
+        users->withdraw,     users->settle,     users->expired,   users->read_expired};
     const up_sql_statement *const *related = (const up_sql_statement *const *)users->related->elts;
     up_problem *problem = up_sql_prepare_all(users->database, p, statements,
                                              sizeof(statements) / sizeof(statements[0]));
@@ -470,6 +515,14 @@ static void prepare_deletion(sqlite_users *users, apr_pool_t *p)
             up_sqlite_related(p, &APR_ARRAY_IDX(model->related, i, up_related));
 }
 
+static void prepare_grace(sqlite_users *users, apr_pool_t *p)
+{
+    users->expired = up_sql_expired(p, &up_sqlite_dialect, users->model);
+    users->read_expired = up_sqlite_read_expired(p, users->model);
+    users->port.expired = sqlite_expired;
+    users->port.expire = sqlite_expire;
+}
+
 static void prepare_statements(sqlite_users *users, apr_pool_t *p)
 {
     const up_model *model = users->model;
@@ -482,6 +535,8 @@ static void prepare_statements(sqlite_users *users, apr_pool_t *p)
         prepare_avatar(users, p);
     if (model->deletable)
         prepare_deletion(users, p);
+    if (model->grace)
+        prepare_grace(users, p);
     if (model->deletable || model->avatar) {
         users->enter = up_sqlite_enter(p, model);
         users->settle = up_sql_settle(p, model);

@@ -77,6 +77,7 @@ typedef struct up_model {
     apr_array_header_t *conditions; /* of up_constant: a row is a user only where these hold */
     apr_array_header_t *related;    /* of up_related */
     int deletable;                  /* can an account be deleted? */
+    int grace;          /* seconds after which a soft-deleted account is erased; 0: never */
     int refuse_unknown; /* is a member that can't be written an error? else it is ignored */
 } up_model;
 

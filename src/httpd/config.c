@@ -54,6 +54,8 @@ static void merge_table(up_config *merged, const up_config *base, const up_confi
     MERGE_SET(state_set, state);
     MERGE(state_set);
     MERGE(conditions);
+    MERGE_SET(grace_set, grace);
+    MERGE(grace_set);
 }
 
 static void merge_tokens(up_config *merged, const up_config *base, const up_config *add)
@@ -167,6 +169,7 @@ static up_model *make_model(apr_pool_t *p, const up_config *config)
     model->conditions = or_empty(p, config->conditions, sizeof(up_constant));
     model->related = or_empty(p, config->related, sizeof(up_related));
     model->deletable = (config->methods & UP_ALLOW_DELETE) != 0;
+    model->grace = config->grace;
     model->refuse_unknown = config->unknown_fields == UP_UNKNOWN_REFUSED;
     for (i = 0; i < model->fields->nelts; i++) {
         if (up_model_field(model, i)->type == UP_AVATAR)
@@ -278,6 +281,26 @@ static const char *misfit_avatar(const up_config *config, unsigned int methods)
     return NULL;
 }
 
+static const char *misfit_grace(const up_config *config)
+{
+    const char *error = NULL;
+
+    if (!config->grace)
+        return NULL;
+    if (!config->state.deleted)
+        error = "UserProfileGracePeriod: UserProfileStateColumns names no column deleted=, so that "
+                "nothing says when an account was deleted; name it, or say UserProfileGracePeriod "
+                "none";
+    else if (!config->model->deletable)
+        error = "UserProfileGracePeriod: UserProfileMethods does not enable DELETE; enable it, or "
+                "say UserProfileGracePeriod none";
+    else if (!config->sweep)
+        error =
+            "UserProfileGracePeriod: accounts are erased by the sweeper, which UserProfileSweep "
+            "0 switches off; give it seconds, or say UserProfileGracePeriod none here";
+    return error;
+}
+
 static const char *misfit(apr_pool_t *p, const up_config *config, unsigned int methods)
 {
     const char *error = misfit_field(p, config->model);
@@ -288,7 +311,7 @@ static const char *misfit(apr_pool_t *p, const up_config *config, unsigned int m
         error = "UserProfileTokenStore is missing: DELETE ends all sessions, so name where refresh "
                 "tokens are, e.g. UserProfileTokenStore redis://127.0.0.1/0, or leave DELETE out "
                 "of UserProfileMethods";
-    return error;
+    return error ? error : misfit_grace(config);
 }
 
 /* In copies: virtual hosts that inherit an adapter may have limits of their own. */

@@ -75,6 +75,7 @@ typedef struct up_config {
     up_state_columns state;
     int state_set;
     apr_array_header_t *conditions; /* of up_constant */
+    int grace, grace_set;           /* seconds until a soft-deleted account is erased; 0: never */
 
     /* The tokens. */
     apr_array_header_t *keys;   /* of up_key */

@@ -30,6 +30,9 @@ const command_rec up_directives[] = {
     SERVER(TAKE_ARGV, "UserProfileAnonymise", up_add_anonymise,
            "table column name[=value]...: what is set in its rows as an account is erased"),
 
+    SERVER(TAKE1, "UserProfileGracePeriod", up_set_grace,
+           "how long a soft-deleted account is kept before it is erased, e.g. 30d; or none"),
+
     SERVER(TAKE_ARGV, "UserProfileMethods", up_set_methods,
            "what is enabled: GET PATCH PUT DELETE avatar (default GET PATCH DELETE avatar)"),
     SERVER(TAKE1, "UserProfileUnknownUser", up_set_unknown_user,

@@ -22,6 +22,8 @@ const char *up_add_condition(cmd_parms *cmd, void *unused, const char *column, c
 const char *up_add_erase(cmd_parms *cmd, void *unused, const char *table, const char *column);
 const char *up_add_anonymise(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 
+const char *up_set_grace(cmd_parms *cmd, void *unused, const char *period);
+
 /* About tokens and sessions: directives_tokens.c */
 const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, const char *file,
                              const char *option);

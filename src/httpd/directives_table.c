@@ -11,6 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Seconds of ten years. */
+#define GRACE_MAX (3650 * 86400)
+
 const char *up_set_table(cmd_parms *cmd, void *unused, const char *name)
 {
     (void)unused;
@@ -216,6 +219,42 @@ const char *up_set_state_columns(cmd_parms *cmd, void *unused, int argc, char *c
         error = up_check_name(cmd, value);
     }
     return error;
+}
+
+/* In days usually, for which httpd has no unit. */
+static int parse_period(const char *text, int *seconds)
+{
+    static const struct {
+        const char *unit;
+        int seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+    const char *unit = text + strspn(text, "0123456789");
+    apr_int64_t number = unit - text <= 10 ? apr_atoi64(text) : 0;
+    size_t i;
+
+    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcasecmp(unit, units[i].unit) == 0 && number >= 1 &&
+            number <= GRACE_MAX / units[i].seconds) {
+            *seconds = (int)number * units[i].seconds;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+const char *up_set_grace(cmd_parms *cmd, void *unused, const char *period)
+{
+    up_config *config = up_said(cmd);
+
+    (void)unused;
+    config->grace_set = 1;
+    config->grace = 0;
+    if (up_is_none(period) || parse_period(period, &config->grace) == 0)
+        return NULL;
+    return apr_psprintf(cmd->pool,
+                        "%s: '%s' is no period; write e.g. 30d, with one of d, h, min and s, up to "
+                        "3650d, or none",
+                        cmd->cmd->name, period);
 }
 
 const char *up_add_condition(cmd_parms *cmd, void *unused, const char *column, const char *value)

@@ -3,6 +3,7 @@
 
 #include "httpd/config.h"
 #include "httpd/module.h"
+#include "service/grace.h"
 #include "service/replay.h"
 
 #include <apr_thread_cond.h>
@@ -16,6 +17,7 @@ APLOG_USE_MODULE(userprofile);
 /* A sweep that finds more goes on at the next turn, so that the end of a child
  * does not wait for it. */
 #define ENTRIES_A_SWEEP 100
+#define ACCOUNTS_A_SWEEP 100
 
 /* Where the watchdog's thread and the end of its child meet. mod_watchdog does not
  * wait for its threads before the pools of a child go, and what a sweep works with
@@ -33,6 +35,7 @@ typedef struct sweep {
     server_rec *server;
     up_config *config;
     gate *gate;
+    up_grace_place place; /* in the accounts whose grace period is over */
 } sweep;
 
 /* This process' one; NULL where nothing is swept. */
@@ -124,6 +127,25 @@ static void expire_tokens(sweep *sweep, apr_pool_t *p)
         tell(sweep, 0, problem->log);
 }
 
+static void erase_expired(sweep *sweep, apr_pool_t *p)
+{
+    int erased = 0;
+    up_problem *problem = up_grace_sweep(&(up_grace){.service = sweep->config->background,
+                                                     .most = ACCOUNTS_A_SWEEP,
+                                                     .pool = p,
+                                                     .now = apr_time_sec(apr_time_now()),
+                                                     .is_stopping = is_closed,
+                                                     .tell = tell,
+                                                     .baton = sweep},
+                                         &sweep->place, &erased);
+
+    if (problem)
+        tell(sweep, 0, problem->log);
+    if (erased)
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, sweep->server,
+                     "userprofile: accounts erased as their grace period is over: %d", erased);
+}
+
 static up_problem *replay(sweep *sweep, apr_pool_t *p, int *done)
 {
     const up_config *config = sweep->config;
@@ -151,6 +173,8 @@ static void sweep_once(sweep *sweep, apr_pool_t *p)
 
     if (!config->background)
         return;
+    /* What that leaves to be done is in the journal, and done in the same turn. */
+    erase_expired(sweep, p);
     problem = replay(sweep, p, &done);
     if (problem)
         tell(sweep, 0, problem->log);

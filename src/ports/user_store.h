@@ -38,9 +38,9 @@ typedef struct up_caller {
 
 typedef enum up_account {
     UP_ACCOUNT_ACTIVE,
-    UP_ACCOUNT_MISSING,     /* no row has this subject */
-    UP_ACCOUNT_GONE,        /* soft-deleted */
-    UP_ACCOUNT_INACTIVE,    /* deactivated */
+    UP_ACCOUNT_MISSING,         /* no row has this subject */
+    UP_ACCOUNT_GONE,            /* soft-deleted */
+    UP_ACCOUNT_INACTIVE,        /* deactivated */
     UP_ACCOUNT_NEWER_THAN_TOKEN /* the token was issued before the row was made */
 } up_account;
 
@@ -104,6 +104,18 @@ struct up_user_store {
     /** Soft-deletes or erases the account. *farewell is NULL where nothing was changed. */
     up_problem *(*remove)(up_user_store *self, apr_pool_t *p, const up_caller *caller,
                           const up_tags *match, int hard, up_farewell **farewell);
+
+    /** The keys of accounts that have been soft-deleted for longer than the model's
+     *  grace period, the oldest first: at most so many, after so many that are skipped.
+     *  *keys is of const char *. NULL in the place of this function where there is no
+     *  grace period. */
+    up_problem *(*expired)(up_user_store *self, apr_pool_t *p, int skip, int most,
+                           apr_array_header_t **keys);
+
+    /** Erases one of them as remove() does it, and leaves its entries in the journal to
+     *  whoever sweeps next. *erased is 0 where it is no longer one of them, or another
+     *  is at it just now. */
+    up_problem *(*expire)(up_user_store *self, apr_pool_t *p, const char *key, int *erased);
 
     /** Has the database all that the contract names? Asked at the start of a child. */
     up_problem *(*check)(up_user_store *self, apr_pool_t *p);
