@@ -94,7 +94,8 @@ static up_problem *take_turn(const up_service *service, const up_request *reques
     return problem;
 }
 
-/* Tells the breaker how a turn has ended, and the sysadmin what that has changed. */
+/* Tells the breaker how a turn has ended, and the sysadmin what that has changed. A failure has
+ * its problem. */
 static void end_turn(const up_service *service, const up_request *request, up_turn turn,
                      up_outcome outcome, up_problem *problem)
 {
@@ -103,9 +104,9 @@ static void end_turn(const up_service *service, const up_request *request, up_tu
 
     if (service->breaker)
         change = up_breaker_end(service->breaker, turn, outcome, &seconds);
-    if (outcome == UP_OUTCOME_FAILED)
+    if (problem && outcome == UP_OUTCOME_FAILED)
         problem->retry_after = seconds ? seconds : 1;
-    if (change == UP_BREAKER_OPENED)
+    if (problem && change == UP_BREAKER_OPENED)
         request->tell(request->baton, 1,
                       apr_psprintf(request->pool,
                                    "the avatar storage has failed several times in a row: uploads "
