@@ -30,7 +30,8 @@ const up_dbd_settings *up_dbd_pool_settings(const up_dbd_pool *pool)
     return &pool->settings;
 }
 
-/* Idle at the end of the child: no thread is left that could hold one. */
+/* Idle at the end of the child, all of them: no thread is left that could hold one,
+ * the sweeper's neither. mod_dbd's list ends the process where one is not. */
 static apr_status_t close_all(void *data)
 {
     connections *shared = data;

@@ -2,6 +2,7 @@
 #include "httpd/bearer.h"
 
 #include "httpd/config.h"
+#include "httpd/hold.h"
 #include "httpd/request_state.h"
 #include "httpd/respond.h"
 
@@ -110,6 +111,20 @@ static int is_checked_already(request_rec *r)
     return 1;
 }
 
+/* All that is asked of the token store and the database. */
+static up_problem *check(const up_config *config, request_rec *r, const char *token)
+{
+    up_hold hold;
+    up_problem *problem;
+
+    up_hold_signals(&hold);
+    problem = verify(config, r, token);
+    if (!problem && !up_is_resource(r))
+        problem = check_account(config, r);
+    up_let_signals(&hold);
+    return problem;
+}
+
 static int let_in(request_rec *r, const char *subject)
 {
     r->user = apr_pstrdup(r->pool, subject);
@@ -132,9 +147,7 @@ int up_bearer_check(request_rec *r)
     if (!token)
         return up_respond_problem(r, up_problem_make(r->pool, UP_MISSING_TOKEN, NULL));
     if (!is_checked_already(r)) {
-        problem = verify(config, r, token);
-        if (!problem && !up_is_resource(r))
-            problem = check_account(config, r);
+        problem = check(config, r, token);
         if (problem)
             return up_respond_problem(r, problem);
     }

@@ -4,6 +4,7 @@
 #include "httpd/bearer.h"
 #include "httpd/body.h"
 #include "httpd/config.h"
+#include "httpd/hold.h"
 #include "httpd/module.h"
 #include "httpd/request_state.h"
 #include "httpd/respond.h"
@@ -27,6 +28,9 @@ typedef struct task {
     const up_config *config;
     up_request request;
     up_patch *patch;
+    up_body body; /* what was sent with it */
+    int hard;     /* of a DELETE */
+    const up_row *row;
 } task;
 
 /* In this phase the server's configuration stands in for the location's: the walk
@@ -67,65 +71,51 @@ static void tell(void *baton, int loud, const char *line)
                   "userprofile: %s", line);
 }
 
-static int answer(task *task, up_problem *problem, const up_row *row)
+static int answer_profile(task *task)
 {
-    return problem ? up_respond_problem(task->r, problem)
-                   : up_respond_profile(task->r, task->config, row);
+    return up_respond_profile(task->r, task->config, task->row);
 }
 
-static int do_get(task *task)
+static up_problem *get(task *task)
 {
-    const up_row *row = NULL;
-    up_problem *problem = up_profile_read(task->config->service, &task->request, &row);
-
-    return answer(task, problem, row);
+    return up_profile_read(task->config->service, &task->request, &task->row);
 }
 
 /* PATCH and PUT, with or without a picture. */
-static int do_update(task *task)
+static int read_update(task *task)
 {
-    up_body body = {.patch = task->patch,
-                    .wants_picture = (task->config->methods & UP_ALLOW_AVATAR) != 0};
-    const up_row *row = NULL;
-    up_problem *problem;
-    int status = up_body_read(task->r, &body, 0);
-
-    if (status != OK)
-        return status;
-    problem = body.problem;
-    if (!problem && body.picture)
-        problem =
-            up_avatar_set(task->config->service, &task->request, task->patch, body.picture, &row);
-    else if (!problem)
-        problem = up_profile_update(task->config->service, &task->request, task->patch, &row);
-    return answer(task, problem, row);
+    task->body.wants_picture = (task->config->methods & UP_ALLOW_AVATAR) != 0;
+    return up_body_read(task->r, &task->body, 0);
 }
 
-static int do_avatar_set(task *task)
+static up_problem *set_avatar(task *task)
 {
-    up_body body = {.wants_picture = 1};
-    const up_row *row = NULL;
-    up_problem *problem;
-    int status = up_body_read(task->r, &body, 1);
+    return up_avatar_set(task->config->service, &task->request, task->patch, task->body.picture,
+                         &task->row);
+}
 
-    if (status != OK)
-        return status;
-    problem = body.problem;
-    if (!problem && !body.picture)
-        up_problem_detail(&problem, task->r->pool, "avatar", UP_VALIDATION_ERROR,
+static up_problem *update(task *task)
+{
+    if (task->body.picture)
+        return set_avatar(task);
+    return up_profile_update(task->config->service, &task->request, task->patch, &task->row);
+}
+
+static int read_avatar(task *task)
+{
+    int status;
+
+    task->body = (up_body){.wants_picture = 1};
+    status = up_body_read(task->r, &task->body, 1);
+    if (status == OK && !task->body.problem && !task->body.picture)
+        up_problem_detail(&task->body.problem, task->r->pool, "avatar", UP_VALIDATION_ERROR,
                           "Send the image in a part named avatar.");
-    if (!problem)
-        problem =
-            up_avatar_set(task->config->service, &task->request, task->patch, body.picture, &row);
-    return answer(task, problem, row);
+    return status;
 }
 
-static int do_avatar_remove(task *task)
+static up_problem *remove_avatar(task *task)
 {
-    const up_row *row = NULL;
-    up_problem *problem = up_avatar_remove(task->config->service, &task->request, &row);
-
-    return answer(task, problem, row);
+    return up_avatar_remove(task->config->service, &task->request, &task->row);
 }
 
 /* The value of hard in the query, or NULL; a parameter without "=" has the value "". */
@@ -163,41 +153,51 @@ static up_problem *parse_hard(request_rec *r, const up_model *model, int *hard)
     return problem;
 }
 
-static int do_delete(task *task)
+static int read_delete(task *task)
 {
-    int hard;
-    up_problem *problem = parse_hard(task->r, task->config->model, &hard);
+    task->body.problem = parse_hard(task->r, task->config->model, &task->hard);
+    return OK;
+}
 
-    if (!problem)
-        problem = up_account_delete(task->config->service, &task->request, hard);
-    if (problem)
-        return up_respond_problem(task->r, problem);
+static up_problem *delete_account(task *task)
+{
+    return up_account_delete(task->config->service, &task->request, task->hard);
+}
+
+static int answer_deleted(task *task)
+{
     if (task->config->cookie)
         apr_table_addn(task->r->headers_out, "Set-Cookie", task->config->cookie);
     apr_table_setn(task->r->headers_out, "Cache-Control", "no-store");
     return up_respond_json(task->r, DELETED);
 }
 
+/* What is done for a method: what was sent is read, the service does its part, and
+ * that is answered. */
 typedef struct method {
     const char *name;
-    unsigned int needs; /* of up_methods */
-    int (*serve)(task *task);
+    unsigned int needs;             /* of up_methods */
+    int (*read)(task *task);        /* OK, with task->body.problem or not; or httpd's status */
+    up_problem *(*act)(task *task); /* NULL: it is answered before */
+    int (*answer)(task *task);
 } method;
 
 /* HEAD is a GET to httpd; OPTIONS is answered before these. */
-static const method profile_methods[] = {{"GET", UP_ALLOW_GET, do_get},
-                                         {"HEAD", UP_ALLOW_GET, do_get},
-                                         {"PATCH", UP_ALLOW_PATCH, do_update},
-                                         {"PUT", UP_ALLOW_PUT, do_update},
-                                         {"DELETE", UP_ALLOW_DELETE, do_delete},
-                                         {"OPTIONS", 0, NULL},
-                                         {NULL, 0, NULL}};
+static const method profile_methods[] = {
+    {"GET", UP_ALLOW_GET, NULL, get, answer_profile},
+    {"HEAD", UP_ALLOW_GET, NULL, get, answer_profile},
+    {"PATCH", UP_ALLOW_PATCH, read_update, update, answer_profile},
+    {"PUT", UP_ALLOW_PUT, read_update, update, answer_profile},
+    {"DELETE", UP_ALLOW_DELETE, read_delete, delete_account, answer_deleted},
+    {"OPTIONS", 0, NULL, NULL, NULL},
+    {NULL, 0, NULL, NULL, NULL}};
 
-static const method avatar_methods[] = {{"PUT", UP_ALLOW_AVATAR, do_avatar_set},
-                                        {"POST", UP_ALLOW_AVATAR, do_avatar_set},
-                                        {"DELETE", UP_ALLOW_AVATAR, do_avatar_remove},
-                                        {"OPTIONS", 0, NULL},
-                                        {NULL, 0, NULL}};
+static const method avatar_methods[] = {
+    {"PUT", UP_ALLOW_AVATAR, read_avatar, set_avatar, answer_profile},
+    {"POST", UP_ALLOW_AVATAR, read_avatar, set_avatar, answer_profile},
+    {"DELETE", UP_ALLOW_AVATAR, NULL, remove_avatar, answer_profile},
+    {"OPTIONS", 0, NULL, NULL, NULL},
+    {NULL, 0, NULL, NULL, NULL}};
 
 static int is_enabled(const up_config *config, const method *method)
 {
@@ -236,9 +236,23 @@ static const method *methods_at(request_rec *r, const up_config *config)
     return NULL;
 }
 
+/* The service's part is bounded; what a client sends and takes is waited for without it. */
+static up_problem *act(task *task, const method *method)
+{
+    up_hold hold;
+    up_problem *problem;
+
+    up_hold_signals(&hold);
+    problem = method->act(task);
+    up_let_signals(&hold);
+    return problem;
+}
+
 static int serve(request_rec *r, const up_config *config, const method *method)
 {
     task task = {.r = r, .config = config};
+    up_problem *problem;
+    int status;
 
     task.request =
         (up_request){.pool = r->pool,
@@ -249,7 +263,12 @@ static int serve(request_rec *r, const up_config *config, const method *method)
                      .tell = tell,
                      .baton = r};
     task.patch = up_patch_create(r->pool, config->model);
-    return method->serve(&task);
+    task.body.patch = task.patch;
+    status = method->read ? method->read(&task) : OK;
+    if (status != OK)
+        return status;
+    problem = task.body.problem ? task.body.problem : act(&task, method);
+    return problem ? up_respond_problem(r, problem) : method->answer(&task);
 }
 
 /* Without AuthType Bearer there is nobody whose profile it could be. */
@@ -288,7 +307,7 @@ int up_resource_handler(request_rec *r)
     if (r->method_number == M_OPTIONS)
         return do_options(r, config, methods);
     for (asked = methods; asked->name; asked++) {
-        if (strcmp(asked->name, r->method) == 0 && asked->serve && is_enabled(config, asked))
+        if (strcmp(asked->name, r->method) == 0 && asked->act && is_enabled(config, asked))
             return serve(r, config, asked);
     }
     up_request_state_of(r)->allow = allow(r->pool, config, methods);
