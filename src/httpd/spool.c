@@ -2,33 +2,37 @@
 #include "httpd/spool.h"
 
 #include <apr_strings.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Not by apr_temp_dir_get(), which goes to another folder where this one is full: a
+ * sysadmin has chosen it, for its size or for whoever else may read it. */
+static const char *folder(void)
+{
+    const char *chosen = getenv("TMPDIR");
+
+    return chosen && *chosen ? chosen : "/tmp";
+}
 
 static up_problem *failed(const up_spool *spool, const char *what, apr_status_t status)
 {
-    const char *folder = "?";
     char why[120];
 
-    apr_temp_dir_get(&folder, spool->pool);
     return up_problem_logged(spool->pool, UP_SERVICE_UNAVAILABLE,
                              "a temporary file for an avatar can't be %s in %s: %s; free space "
-                             "there, or set TMPDIR in httpd's environment",
-                             what, folder, apr_strerror(status, why, sizeof(why)));
+                             "there, let httpd's user write there, or set another TMPDIR in "
+                             "httpd's environment",
+                             what, folder(), apr_strerror(status, why, sizeof(why)));
 }
 
 static up_problem *open_file(up_spool *spool)
 {
-    const char *folder;
-    char *name;
-    apr_status_t status = apr_temp_dir_get(&folder, spool->pool);
+    char *name = apr_pstrcat(spool->pool, folder(), "/userprofile.XXXXXX", NULL);
+    apr_status_t status = apr_file_mktemp(&spool->file, name,
+                                          APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE |
+                                              APR_FOPEN_EXCL | APR_FOPEN_BINARY,
+                                          spool->pool);
 
-    if (status != APR_SUCCESS)
-        return failed(spool, "opened", status);
-    name = apr_pstrcat(spool->pool, folder, "/userprofile.XXXXXX", NULL);
-    status = apr_file_mktemp(&spool->file, name,
-                             APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL |
-                                 APR_FOPEN_BINARY,
-                             spool->pool);
     if (status != APR_SUCCESS) {
         spool->file = NULL;
         return failed(spool, "opened", status);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /** A picture on its way: in a temporary file without a name, which is gone with
- *  the request however that ends. */
+ *  the request however that ends. Its folder is that of TMPDIR in httpd's
+ *  environment, or /tmp. */
 #ifndef UP_SPOOL_H
 #define UP_SPOOL_H
 
