@@ -9,6 +9,7 @@ use warnings;
 use IO::Socket::INET ();
 use Test::More;
 use UserProfile::Avatar;
+use UserProfile::Resources;
 use UserProfile::Test;
 
 my $MB5 = 5 * 1024 * 1024;
@@ -273,31 +274,10 @@ MaxSpareThreads 25
 MaxConnectionsPerChild 0
 CONF
 
-sub child {
-    my $parent = $node->pid;
-    my ($child) = grep { /\A\d+\z/ } split ' ', slurp("/proc/$parent/task/$parent/children");
-    return $child;
-}
-
-sub memory {
-    my ($rss) = slurp('/proc/' . child() . '/status') =~ /^VmRSS:\s+(\d+) kB/m;
-    return $rss * 1024;
-}
-
-# What the child has open, by kind; the pictures on their way among it.
-sub descriptors {
-    my @links = map { readlink($_) // () } glob '/proc/' . child() . '/fd/*';
-    return {files => scalar(grep { m{/userprofile\.(?!db)} } @links), sockets => scalar(grep { /^socket:/ } @links),
-        all => scalar @links};
-}
-
-sub temporary_files {
-    return grep { !/node-/ } glob scratch() . '/tmp/userprofile.*';
-}
-
 SKIP: {
     skip 'the children of prefork are one for each request', 1 if ($ENV{UP_MPM} // '') eq 'prefork';
     $node->start;
+    my ($child) = children($node);
 
     subtest 'memory' => sub {
         my $person = person();
@@ -306,10 +286,10 @@ SKIP: {
         my %codes;
 
         $codes{$put->()}++ for 1 .. 10;
-        my $before = memory();
+        my $before = memory($child)->{rss};
         $codes{$put->()}++ for 1 .. 40;
         is_deeply(\%codes, {200 => 50}, '50 uploads of 5 MiB');
-        cmp_ok(memory() - $before, '<', 20 * 1024 * 1024, 'the child has not grown by a tenth of 40 of them');
+        cmp_ok(memory($child)->{rss} - $before, '<', 20 * 1024 * 1024, 'the child has not grown by a tenth of 40 of them');
         is(scalar(assets()), 1, 'one asset is left');
     };
 
@@ -332,24 +312,24 @@ SKIP: {
         } 1 .. 12;
         avatar('PUT', $person, png(), port => $node->{port});
         storage('reset');
-        ok(wait_for(5, sub { $before = descriptors(); $before->{files} == 0 }), 'no file is open before');
+        ok(wait_for(5, sub { $before = descriptors($child); $before->{files} == 0 }), 'no file is open before');
         my $row = unchanged_row($person->{id});
         for my $name (sort keys %way) {
             my @clients = map { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$node->{port}") } 1 .. 12;
 
             print {$_} join '', @{$way{$name}} for @clients;
             $_->flush for @clients;
-            ok(wait_for(10, sub { descriptors()->{files} == @clients }),
+            ok(wait_for(10, sub { descriptors($child)->{files} == @clients }),
                 "$name: each picture on its way has one file");
             is_deeply([temporary_files()], [], "$name: and that has no name");
             close $_ for splice @clients;
-            ok(wait_for(10, sub { descriptors()->{files} == 0 }), "$name: they leave, and the files are gone");
-            ok(wait_for(10, sub { descriptors()->{all} <= $before->{all} + 12 }),
-                "$name: and so are their connections") or diag explain [$before, descriptors()];
+            ok(wait_for(10, sub { descriptors($child)->{files} == 0 }), "$name: they leave, and the files are gone");
+            ok(wait_for(10, sub { descriptors($child)->{all} <= $before->{all} + 12 }),
+                "$name: and so are their connections") or diag explain [$before, descriptors($child)];
             nothing_happened($person, $row, $name);
         }
         is_profile(me('GET', token => $person->{token}, port => $node->{port}), {}, 'the child still serves');
-        cmp_ok(descriptors()->{all}, '<=', $before->{all} + 12,
+        cmp_ok(descriptors($child)->{all}, '<=', $before->{all} + 12,
             'of the connections to other servers there are no more than clients at once');
     };
 
@@ -361,7 +341,7 @@ SKIP: {
             avatar('PUT', $person, png($MB5 + 1), port => $node->{port});
             me('PATCH', token => $person->{token}, port => $node->{port}, form => [part(png()), part(png())]);
         }
-        ok(wait_for(10, sub { descriptors()->{files} == 0 }), 'no file');
+        ok(wait_for(10, sub { descriptors($child)->{files} == 0 }), 'no file');
         is_deeply([temporary_files()], [], 'nor a name');
     };
 }

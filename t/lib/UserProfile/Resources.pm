@@ -24,9 +24,8 @@ our @EXPORT = qw(children memory threads descriptors temporary_files backends re
 # The process numbers of its children.
 sub children {
     my ($node) = @_;
-    my $parent = $node->pid or return;
 
-    return grep { alive($_) } split ' ', slurp("/proc/$parent/task/$parent/children");
+    return $node->children;
 }
 
 # In bytes: {rss, pss}. PSS shares out what several processes have in common.
@@ -49,7 +48,7 @@ sub descriptors {
     my ($pid) = @_;
     my @links = map { readlink($_) // () } glob "/proc/$pid/fd/*";
 
-    return {files => scalar(grep { /userprofile\./ } @links), sockets => scalar(grep { /^socket:/ } @links),
+    return {files => scalar(grep { m{/userprofile\.(?!db)} } @links), sockets => scalar(grep { /^socket:/ } @links),
         all => scalar @links};
 }
 
