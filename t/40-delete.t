@@ -291,6 +291,34 @@ subtest 'the same DELETE, twice at once' => sub {
     }
 };
 
+# Whichever is first, the other finds an account that is gone; the row goes with the erasure only.
+subtest 'a DELETE and an erasure at once, of an account with sessions and a picture' => sub {
+    my %first;
+
+    for my $round (1 .. 12) {
+        my $person = resident();
+        my @tokens = map { token(sub => $person->{email}) } 1 .. 2;
+        my @queries = $round % 2 ? ('', '?hard=true') : ('?hard=true', '');
+        my $picture = asset_of(json(avatar('PUT', $person, png()))->{avatar_url});
+        my @answers = map { end_request($_) } map {
+            begin_request('DELETE', $ME . $queries[$_], token => $tokens[$_])
+        } 0, 1;
+        my ($done, @more) = grep { $answers[$_]->code == 200 } 0, 1;
+
+        is(@more, 0, "round $round: one of the two is refused") or next;
+        my $erased = $queries[$done] ne '';
+        $first{$queries[$done]}++;
+        is_error($answers[1 - $done], $erased ? (401, 'INVALID_CREDENTIALS') : (403, 'ACCOUNT_DELETED'),
+            "round $round: as the account is gone");
+        is(user_row($person->{id}) ? 1 : 0, $erased ? 0 : 1, "round $round: the row is there, or not, as the first has it");
+        is(related($person), $erased ? '0 0 0' : '2 2 2', "round $round: and so are its related rows");
+        is(scalar(grep { $_ eq $picture } assets()), $erased ? 0 : 1, "round $round: and its picture");
+        is_deeply([keys_like("refresh_token:$person->{email}:*")], [], "round $round: no session is left");
+        is_deeply([journal()], [], "round $round: an empty journal");
+    }
+    note explain \%first;
+};
+
 subtest 'an email is data, never a glob' => sub {
     my @globs = ('a*b@x.org', '*', '*@x.org', 'a?b@x.org', '[ab]@x.org', '[^a]@x.org', '[a-z]@x.org', 'a\\*b@x.org',
         'a\\@x.org', '\\', '^a@x.org', '%s%n@x.org', "o'hara\@x.org", 'a"b@x.org', "a b\@x.org", "\x{fc}\@x.org");
