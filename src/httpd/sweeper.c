@@ -11,6 +11,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <mod_watchdog.h>
+#include <openssl/crypto.h>
 
 APLOG_USE_MODULE(userprofile);
 
@@ -190,6 +191,9 @@ static apr_status_t run(int state, void *baton, apr_pool_t *p)
 
     if (state == AP_WATCHDOG_STATE_RUNNING && enter(sweep->gate)) {
         sweep_once(sweep, p);
+        /* What OpenSSL keeps for a thread it frees when that ends, and again with all
+           else when the process ends: nobody keeps this thread from doing so meanwhile. */
+        OPENSSL_thread_stop();
         leave(sweep->gate);
     }
     return APR_SUCCESS;
