@@ -68,7 +68,7 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test run stop lint sanitize
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize
 
 all: $(MODULE) ## build mod_userprofile.so
 
@@ -188,6 +188,10 @@ run: deps-run ## build, then start a demo on a loopback port, with no server bes
 stop: ## end the demo
 	@t/demo stop
 
+soak: deps ## let one child serve UP_SOAK requests (100,000) of all kinds: is anything left of them?
+	$(BUILT) all unit-tests
+	@UP_SOAK=$${UP_SOAK:-100000} t/TEST --mpm=$(MPM) --build=$(BUILD) --module=$(MODULE) t/90-soak.t
+
 SANITIZED := build/sanitize
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -218,4 +222,4 @@ help: ## list the targets
 	@echo "make ...    does"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 	@echo "for \`make test\`: T='t/00-smoke.t build/unit/text' runs these only;"
-	@echo "  MPM=event, worker or prefork; V=1 shows each command and check; KEEP=1 keeps the servers' folder"
+	@echo "  MPM=event, worker or prefork (\`make soak\` too); V=1 shows each command and check; KEEP=1 keeps the servers' folder"

@@ -19,7 +19,8 @@ use warnings;
 use Exporter qw(import);
 use UserProfile::Test;
 
-our @EXPORT = qw(children memory threads descriptors temporary_files backends redis_clients semaphores);
+our @EXPORT = qw(children memory threads descriptors temporary_files backends redis_clients
+    storage_connections is_sanitized);
 
 # The process numbers of its children.
 sub children {
@@ -74,11 +75,20 @@ sub redis_clients {
     return scalar grep { /\bdb=$database\b/ && !/\bcmd=client/ } split /\n/, redis('CLIENT', 'LIST');
 }
 
-# How many sets of semaphores the system has of this account: httpd's mutexes, where they are such.
-sub semaphores {
-    my @lines = split /\n/, slurp('/proc/sysvipc/sem');
+# How many connections a process has to the storage's stand-in.
+sub storage_connections {
+    my ($pid) = @_;
+    my ($port) = servers->{storage_url} =~ /:(\d+)$/;
+    my %of = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]/ ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
+    my $there = sprintf '0100007F:%04X', $port;
 
-    return scalar grep { (split ' ')[4] eq $> } @lines[1 .. $#lines];
+    return scalar grep { my @field = split ' '; $field[2] eq $there && $of{$field[9]} }
+        split /\n/, slurp("/proc/$pid/net/tcp");
+}
+
+# Is this a run of make sanitize? The address sanitizer keeps what was freed for a while.
+sub is_sanitized {
+    return -d scratch() . '/sanitizer';
 }
 
 1;
