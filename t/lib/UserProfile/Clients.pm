@@ -25,8 +25,8 @@ counted in C<< $load->{closed} >>: so HTTP has it (RFC 9112, 9.3.1).
 A request is a hash: method, path, token, type, body, headers (a hash), and
 
     expect => 404 or [200, 304]     another status is a failure; any by default
-    leave => N                      sends N bytes of it, or all but -N, and leaves; the last is never
-                                    sent
+    leave => N                      sends N bytes of it, or all but -N, and leaves; the first is always
+                                    sent, and the last never
     chunks => $bytes                the body as it is, for Transfer-Encoding: chunked
     done => sub { ($status, $answer, $request) }    called with its answer
 
@@ -105,7 +105,8 @@ sub _send {
     if (defined $request->{leave}) {
         my $all = length $client->{out};
         my $most = $request->{leave} < 0 ? $all + $request->{leave} : $request->{leave};
-        substr($client->{out}, $most < $all ? $most : $all - 1) = '';
+        $most = $all - 1 if $most >= $all;
+        substr($client->{out}, $most > 1 ? $most : 1) = '';
     }
     $client->{in} = '';
     $client->{begun} = time;
