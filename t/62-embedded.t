@@ -40,7 +40,7 @@ sub embedded_node {
 my $users = 0;
 
 sub new_user {
-    my ($db, %column) = (@_);
+    my ($db, %column) = @_;
     my @names = ('email', sort keys %column);
     my $email = sprintf 'user-%d-%d@example.com', $$, $users++;
 
@@ -88,9 +88,12 @@ subtest 'as shipped' => sub {
     is($db->selectrow_array('SELECT count(*) FROM userprofile_journal'), 0, 'an empty journal');
     log_unlike(0, qr/\[userprofile:(?:warn|error)\]/, 'and nothing to complain of', $node->{error_log});
 
-    # An erased user's number is nobody's any more, and no one gets one chosen by hand.
+    # An erased user's number is nobody's any more.
     cmp_ok(new_user($db)->{id}, '>', $user->{id}, 'the next user has the next number');
+    $db->disconnect;
     $node->stop;
+    # Who closes the last connection takes them away.
+    is_deeply([glob "$folder/userprofile.db-*"], [], 'httpd has closed what it had opened');
 };
 
 # --- Writers at once ------------------------------------------------------------------------------
