@@ -310,27 +310,6 @@ static up_service *make_background(apr_pool_t *p, const up_config *config)
     return config->redis && !background->tokens ? NULL : background;
 }
 
-/* What the first user would find is found before; that the database is away is
- * told too, and passes. */
-static void check_service(apr_pool_t *p, server_rec *s, const up_config *config)
-{
-    const up_service *service = config->service;
-    up_journal *journal = config->journal_store;
-    apr_pool_t *scratch;
-    up_problem *problem;
-
-    apr_pool_create(&scratch, p);
-    problem = service->users->check(service->users, scratch);
-    if (!problem && journal)
-        problem = journal->check(journal, scratch);
-    if (!problem && service->tokens && service->tokens->check)
-        problem = service->tokens->check(service->tokens, scratch);
-    if (problem)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "userprofile: at the start of a child: %s",
-                     problem->log);
-    apr_pool_destroy(scratch);
-}
-
 static void child_init(apr_pool_t *p, server_rec *s)
 {
     json_object_seed(0);
@@ -341,9 +320,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
             continue;
         config->service = make_service(p, s, config);
         config->background = config->service ? make_background(p, config) : NULL;
-        if (config->background)
-            check_service(p, s, config);
-        else
+        if (!config->background)
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                          "userprofile: this child can't serve %s: out of memory or locks, or see "
                          "the line before",

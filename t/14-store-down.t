@@ -6,57 +6,18 @@
 # back.
 use strict;
 use warnings;
-use IO::Select ();
-use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(time);
 use UserProfile::Contracts;
+use UserProfile::Load;
 use UserProfile::Test;
 
 my $user = user_new(full_name => 'Before');
 my $token = token(sub => $user->{email});
 my $CHANGE = {full_name => 'After'};
 
-# So many requests at once: for each its status, and after how many seconds it was there.
 sub together {
-    my ($count, $method, $path, %option) = @_;
-    my $start = time;
-    my $select = IO::Select->new;
-    my ($port) = url('/', %option) =~ /:(\d+)/;
-    my (%text, @answers);
-
-    for (1 .. $count) {
-        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
-            or die "connect: $!\n";
-        my $body = $option{body} // '';
-        print {$socket} "$method $path HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\n"
-            . "Content-Type: application/json\r\nConnection: close\r\n"
-            . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-        $socket->flush;
-        $text{$socket} = '';
-        $select->add($socket);
-    }
-    while ($select->count && time < $start + 30) {
-        for my $socket ($select->can_read(1)) {
-            next if sysread $socket, $text{$socket}, 65_536, length $text{$socket};
-            my ($status) = $text{$socket} =~ m{\AHTTP/1\.1 (\d+)};
-            push @answers, [$status // 'none', time - $start, $text{$socket}];
-            $select->remove($socket);
-        }
-    }
-    return @answers;
-}
-
-# How often there was which status: "200: 18, 503: 2".
-sub statuses {
-    my %count;
-
-    $count{$_->[0]}++ for @_;
-    return join ', ', map { "$_: $count{$_}" } sort keys %count;
-}
-
-sub slowest {
-    return (sort { $b <=> $a } map { $_->[1] } @_)[0];
+    return at_once(@_, token => $token);
 }
 
 # All are 200.
@@ -239,7 +200,7 @@ sub backends {
     my @answers = together(20, 'PATCH', $ME, body => '{"full_name":"After"}', %few);
     is(statuses(@answers), '503: 20', 'a locked table: for all of many');
     cmp_ok(slowest(@answers), '<', $BOUND, 'a locked table: in bounded time');
-    is(scalar(grep { $_->[2] =~ /^Retry-After: \d+\r$/m } @answers), 20, 'a locked table: all with Retry-After');
+    is(scalar(grep { $_->{retry} =~ /^\d+$/ } @answers), 20, 'a locked table: all with Retry-After');
     log_like($mark, qr/no database connection became free within 300 ms/,
         'a locked table: some have waited for a connection in vain', $few->{error_log});
     rest_is_well('a locked table', %few);
@@ -269,7 +230,7 @@ sub backends {
     my @frozen = backends();
     kill STOP => @frozen;
     my @answers = together(10, 'GET', $ME, %few);
-    my $failed = grep { $_->[0] eq '503' } @answers;
+    my $failed = grep { $_->{status} eq '503' } @answers;
     is(statuses(@answers) =~ s/(?:200|503): \d+//gr =~ tr/, //dr, '', 'frozen backends: 200 or 503, no other');
     cmp_ok($failed, '>=', 1, 'frozen backends: who has met one is told so');
     cmp_ok(slowest(@answers), '<', $BOUND, 'frozen backends: in bounded time');

@@ -5,8 +5,8 @@
 # used, a restart of the server with a burst after it. In one child, so that each is used.
 use strict;
 use warnings;
-use POSIX ();
 use Test::More;
+use UserProfile::Load;
 use UserProfile::Test;
 
 my $node = node(mpm => 'event', more => <<'CONF')->start;
@@ -22,27 +22,12 @@ my %here = (port => $node->{port});
 my $user = user_new();
 my $token = token(sub => $user->{email});
 
-# The statuses of so many requests at once, each with how often it came: "200: 16".
+# The statuses of so many updates at once, each with how often it came: "200: 16".
 sub burst {
-    my ($count, $code) = @_;
-    my (%status, @pipes);
+    my ($count) = @_;
 
-    for my $i (1 .. $count) {
-        pipe my $in, my $out or die "pipe: $!\n";
-        my $pid = fork // die "fork: $!\n";
-        if (!$pid) {
-            print {$out} eval { $code->($i)->code } || 'none';
-            close $out;
-            POSIX::_exit(0);
-        }
-        push @pipes, [$pid, $in];
-    }
-    for (@pipes) {
-        my ($pid, $in) = @$_;
-        $status{readline $in}++;
-        waitpid $pid, 0;
-    }
-    return join ', ', map { "$_: $status{$_}" } sort keys %status;
+    return statuses(at_once($count, 'PATCH', $ME, token => $token, %here,
+        body => sub { qq({"full_name":"Name $_[0]"}) }));
 }
 
 sub patch {
@@ -57,20 +42,20 @@ sub patch {
         {RaiseError => 1, AutoCommit => 0});
 
     $lock->do('SELECT 1 FROM users WHERE id = ? FOR UPDATE', undef, $user->{id});
-    is(burst(16, \&patch), '503: 16', 'updates of a locked row, each the first on its connection');
+    is(burst(16), '503: 16', 'updates of a locked row, each the first on its connection');
     $lock->rollback;
     $lock->disconnect;
-    is(burst(8, \&patch), '200: 8', 'when the lock is gone, the connections serve') for 1 .. 5;
+    is(burst(8), '200: 8', 'when the lock is gone, the connections serve') for 1 .. 5;
     log_unlike($mark, 'already exists', 'no statement is prepared twice', $node->{error_log});
 }
 
 for my $how ('fast', 'immediate') {
-    is(burst(16, \&patch), '200: 16', 'all connections are warm');
+    is(burst(16), '200: 16', 'all connections are warm');
     servers()->stop_postgres($how);
     servers()->start_postgres;
     my @status = map { patch($_)->code } 1 .. 30;
     is_deeply(\@status, [(200) x 30], "30 of 30 updates after a restart ($how)");
-    is(burst(16, \&patch), '200: 16', "a burst after a restart ($how)");
+    is(burst(16), '200: 16', "a burst after a restart ($how)");
 }
 
 # What the table does not take is the client's error where the value is the client's.
@@ -101,7 +86,7 @@ for my $case (['23503', 400, 'VALIDATION_ERROR'], ['40001', 503, 'SERVICE_UNAVAI
         "an error at the commit: $state");
     cmp_ok(time - $began, '<', 5, 'it comes in time');
     is_deeply(user_row($user->{id}), $before, 'nothing is changed');
-    is(burst(8, \&patch), '200: 8', 'the connections serve');
+    is(burst(8), '200: 8', 'the connections serve');
     $before = user_row($user->{id});
 }
 db()->do('DROP FUNCTION refuse_late CASCADE');

@@ -57,7 +57,7 @@ my %LACKING = (
 for my $what (sort keys %LACKING) {
     my ($more, $pattern) = @{$LACKING{$what}};
     my $lacking = node(conf => qq(Include "$top/conf/fluentmeet.conf"\n$more))->start;
-    my $line = qr/userprofile: at the start of a child: .*$pattern/;
+    my $line = qr/userprofile: at the start: .*$pattern/;
 
     log_like(0, $line, "$what that the database lacks is named at the start", $lacking->{error_log});
     $lacking->stop;

@@ -39,7 +39,7 @@ Listen 127.0.0.1:$port{$name}
 CONF
 }
 my $node = node(conf => $conf)->start;
-log_unlike(0, qr/at the start of a child/, 'the databases have all that is named', $node->{error_log});
+log_unlike(0, qr/at the start/, 'the databases have all that is named', $node->{error_log});
 
 # A table in one of the databases: rows are made, read and counted.
 sub add { my ($name, @row) = @_; return insert("${name}_$$", @row) }

@@ -257,7 +257,7 @@ subtest 'a database that is not there' => sub {
     unlink glob "$folder/userprofile.db*";
     my ($node) = embedded_node($folder);
     $node->start;
-    log_like(0, qr/at the start of a child: the database could not read a user: no such table: users/,
+    log_like(0, qr/at the start: the database could not read a user: no such table: users/,
         'the log says so at the start', $node->{error_log});
     is_error(me('GET', token => token(sub => 'ada@example.com'), port => $node->{port}), 500, 'INTERNAL_ERROR',
         'and the answer is an error');
@@ -269,7 +269,7 @@ subtest 'a column that is not there' => sub {
     $db->do('ALTER TABLE users RENAME COLUMN full_name TO name');
     $node->start;
     # SQLite would take a name in quotes for a text, and so show it as everybody's name.
-    log_like(0, qr/at the start of a child: .*no such column.*full_name/, 'the log says so at the start',
+    log_like(0, qr/at the start: .*no such column.*full_name/, 'the log says so at the start',
         $node->{error_log});
     is_error(me('GET', token => token(sub => new_user($db)->{email}), port => $node->{port}), 500,
         'INTERNAL_ERROR', 'and the answer is an error');
@@ -329,7 +329,7 @@ subtest 'tokens, on Postgres' => sub {
     tokens_expire($node, db(), user_new());
     db()->do("DROP TABLE $_") for qw(blacklisted_access_tokens refresh_tokens);
     $node = node(more => "UserProfileTokenStore database\n")->start;
-    log_like(0, qr/at the start of a child: .*blacklisted_access_tokens/, 'tables that are not there are told',
+    log_like(0, qr/at the start: .*blacklisted_access_tokens/, 'tables that are not there are told',
         $node->{error_log});
     is_error(me('GET', token => token(sub => user_new()->{email}), port => $node->{port}), 500, 'INTERNAL_ERROR',
         'and no token gets in');

@@ -15,6 +15,9 @@
 
 APLOG_USE_MODULE(userprofile);
 
+/* Where nothing is swept the watchdog's turns are of no use. */
+#define SELDOM apr_time_from_sec(24 * 60 * 60)
+
 /* A sweep that finds more goes on at the next turn, so that the end of a child
  * does not wait for it. */
 #define ENTRIES_A_SWEEP 100
@@ -166,13 +169,19 @@ static up_problem *replay(sweep *sweep, apr_pool_t *p, int *done)
                            done);
 }
 
+static int is_swept(const up_config *config)
+{
+    return config->sweep &&
+           (config->model->avatar || config->model->deletable || config->token_tables);
+}
+
 static void sweep_once(sweep *sweep, apr_pool_t *p)
 {
     const up_config *config = sweep->config;
     int done = 0;
     up_problem *problem;
 
-    if (!config->background)
+    if (!config->background || !is_swept(config))
         return;
     /* What that leaves to be done is in the journal, and done in the same turn. */
     erase_expired(sweep, p);
@@ -185,17 +194,36 @@ static void sweep_once(sweep *sweep, apr_pool_t *p)
     expire_tokens(sweep, p);
 }
 
+/* What the first user would find is found before; that the database is away is told
+ * too, and passes. No child waits for this at its start. */
+static void check(sweep *sweep, apr_pool_t *p)
+{
+    const up_service *service = sweep->config->service;
+    up_journal *journal = sweep->config->journal_store;
+    up_problem *problem = service ? service->users->check(service->users, p) : NULL;
+
+    if (!problem && journal)
+        problem = journal->check(journal, p);
+    if (!problem && service && service->tokens && service->tokens->check)
+        problem = service->tokens->check(service->tokens, p);
+    if (problem)
+        tell(sweep, 1, apr_pstrcat(p, "at the start: ", problem->log, NULL));
+}
+
 static apr_status_t run(int state, void *baton, apr_pool_t *p)
 {
     sweep *sweep = baton;
 
-    if (state == AP_WATCHDOG_STATE_RUNNING && enter(sweep->gate)) {
+    if (state == AP_WATCHDOG_STATE_STOPPING || !enter(sweep->gate))
+        return APR_SUCCESS;
+    if (state == AP_WATCHDOG_STATE_STARTING)
+        check(sweep, p);
+    else
         sweep_once(sweep, p);
-        /* What OpenSSL keeps for a thread it frees when that ends, and again with all
-           else when the process ends: nobody keeps this thread from doing so meanwhile. */
-        OPENSSL_thread_stop();
-        leave(sweep->gate);
-    }
+    /* What OpenSSL keeps for a thread it frees when that ends, and again with all
+       else when the process ends: nobody keeps this thread from doing so meanwhile. */
+    OPENSSL_thread_stop();
+    leave(sweep->gate);
     return APR_SUCCESS;
 }
 
@@ -208,16 +236,18 @@ static apr_status_t add(apr_pool_t *p, ap_watchdog_t *watchdog, server_rec *s)
     baton->server = s;
     baton->config = up_config_of(s);
     baton->gate = process_gate;
-    return register_callback(watchdog, apr_time_from_sec(baton->config->sweep), baton, run);
+    return register_callback(watchdog,
+                             is_swept(baton->config) ? apr_time_from_sec(baton->config->sweep)
+                                                     : SELDOM,
+                             baton, run);
 }
 
 /* A contract that virtual hosts share is swept once. */
-static int is_swept(server_rec *s, const server_rec *main_server)
+static int is_another(server_rec *s, const server_rec *main_server)
 {
     const up_config *config = up_config_of(s);
 
-    return config->model && config->sweep &&
-           (config->model->avatar || config->model->deletable || config->token_tables) &&
+    return config->model &&
            (s == main_server || config != up_config_of((server_rec *)main_server));
 }
 
@@ -230,7 +260,7 @@ const char *up_sweeper_register(apr_pool_t *p, server_rec *s)
 
     process_gate = NULL;
     for (; s; s = s->next) {
-        if (!is_swept(s, main_server))
+        if (!is_another(s, main_server) || (!get_instance && !is_swept(up_config_of(s))))
             continue;
         if (!process_gate && !(process_gate = make_gate(p)))
             return "The system has no lock left for the sweeper of UserProfileSweep";

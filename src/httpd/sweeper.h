@@ -3,7 +3,8 @@
 /**
  * The journal swept in the background, by mod_watchdog: in one process of the
  * server at a time, every UserProfileSweep seconds for each contract. Other
- * nodes may sweep the same journal; the leases keep them apart.
+ * nodes may sweep the same journal; the leases keep them apart. When it starts, it
+ * looks once whether the database has all that each contract names.
  */
 #ifndef UP_SWEEPER_H
 #define UP_SWEEPER_H

@@ -48,7 +48,7 @@ struct up_journal {
     /** Strikes a claimed entry that is done. */
     up_problem *(*strike)(up_journal *self, apr_pool_t *p, const up_entry *entry);
 
-    /** Has the database all that this needs? Asked at the start of a child. */
+    /** Has the database all that this needs? Asked once when httpd has started. */
     up_problem *(*check)(up_journal *self, apr_pool_t *p);
 };
 

@@ -28,7 +28,7 @@ struct up_token_store {
      *  the store does so by itself. */
     up_problem *(*expire)(up_token_store *self, apr_pool_t *p);
 
-    /** Has the store all that it needs? Asked at the start of a child. NULL where that
+    /** Has the store all that it needs? Asked once when httpd has started. NULL where that
      *  goes without saying. */
     up_problem *(*check)(up_token_store *self, apr_pool_t *p);
 };

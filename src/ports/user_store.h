@@ -117,7 +117,7 @@ struct up_user_store {
      *  is at it just now. */
     up_problem *(*expire)(up_user_store *self, apr_pool_t *p, const char *key, int *erased);
 
-    /** Has the database all that the contract names? Asked at the start of a child. */
+    /** Has the database all that the contract names? Asked once when httpd has started. */
     up_problem *(*check)(up_user_store *self, apr_pool_t *p);
 
     /** Strikes entries whose effects are done (those that are not 0). */

@@ -35,12 +35,13 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use IO::Select ();
+use IO::Socket::INET ();
 use POSIX ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 use UserProfile::Process qw(wait_for slurp spew);
 
-our @EXPORT = qw(statuses slowest is_bounded);
+our @EXPORT = qw(at_once statuses slowest is_bounded);
 
 # Between two requests of a client: so that the load is the same on a fast machine.
 my $PAUSE = 0.02;
@@ -74,9 +75,10 @@ sub _ask {
     my $end = time + $LONGEST;
 
     open my $out, '>>', $file or die "$file: $!\n";
-    for (my $i = 1; time < $end && !$stopped->can_read($PAUSE); $i++) {
+    for (my $i = 1; time < $end && !$stopped->can_read($i > 1 ? $PAUSE : 0); $i++) {
         my $began = time;
-        my $response = eval { $client->($i) // last };
+        my $response = eval { $client->($i) };
+        last if !$response && !$@;
         my ($status, $retry) = $response
             ? ($response->code, $response->header('Retry-After') // '') : ('none', '');
         syswrite $out, join("\t", $i, $began, time - $began, $status, $retry) . "\n";
@@ -136,6 +138,47 @@ sub stop {
     waitpid $_, 0 for splice @{$self->{pids}};
     my @answers = $self->answers;
     unlink @{$self->{files}};
+    return @answers;
+}
+
+# So many requests, all at once, from this process: at_once(20, 'GET', $ME, token => $token, ...).
+# Options:
+#   token, port or vhost       as of UserProfile::Test's request()
+#   body => $json              one body for all, or a sub that makes the body of number 1, 2, ...
+#   meanwhile => sub           called again and again until all are answered
+# An answer has its text too, and no client.
+sub at_once {
+    my ($count, $method, $path, %option) = @_;
+    my $select = IO::Select->new;
+    my ($port) = UserProfile::Test::url('/', %option) =~ /:(\d+)/;
+    my (%answer, @answers);
+
+    for my $i (1 .. $count) {
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+            or die "connect: $!\n";
+        my $body = ref $option{body} ? $option{body}->($i) : $option{body} // '';
+        print {$socket} "$method $path HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $option{token}\r\n"
+            . "Content-Type: application/json\r\nConnection: close\r\n"
+            . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+        $socket->flush;
+        $answer{$socket} = {i => $i, began => time, text => ''};
+        push @answers, $answer{$socket};
+        $select->add($socket);
+    }
+    while ($select->count && time < $answers[0]{began} + $LONGEST) {
+        $option{meanwhile}->() if $option{meanwhile};
+        for my $socket ($select->can_read(0.1)) {
+            my $answer = $answer{$socket};
+            next if sysread $socket, $answer->{text}, 65_536, length $answer->{text};
+            $answer->{seconds} = time - $answer->{began};
+            $select->remove($socket);
+        }
+    }
+    for my $answer (@answers) {
+        ($answer->{status}) = ($answer->{text} =~ m{\AHTTP/1\.1 (\d+)}, 'none');
+        ($answer->{retry}) = ($answer->{text} =~ /^Retry-After: (.*?)\r$/m, '');
+        $answer->{seconds} //= $LONGEST;
+    }
     return @answers;
 }
 
