@@ -160,7 +160,7 @@ subtest 'an account is restored' => sub {
     return if embedded();
 
     servers->query('fluentmeet', 'CREATE ROLE somebody LOGIN; GRANT ALL ON users TO somebody');
-    ok(!eval { servers->_psql('somebody', 'fluentmeet', '-c', "SELECT userprofile_restore('x')"); 1 },
+    ok(!eval { servers->cluster->psql('somebody', 'fluentmeet', '-c', "SELECT userprofile_restore('x')"); 1 },
         'another role may not');
     like($@, qr/permission denied for function userprofile_restore/, 'as it was not granted');
     servers->query('fluentmeet', 'DROP OWNED BY somebody; DROP ROLE somebody');

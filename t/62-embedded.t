@@ -3,7 +3,8 @@
 #
 # The embedded configuration as it is shipped, and what is SQLite's own: writers at once, on each MPM;
 # a database that is busy, not to be written, not there; killed processes; tokens that expire. That
-# it keeps the contract as the other does, the tests in t/embedded/ show.
+# it keeps the contract as the other does, the tests in t/embedded/ show; of the grace period there
+# is here what t/42-grace.t shows of Postgres.
 use strict;
 use warnings;
 use POSIX ();
@@ -287,6 +288,63 @@ subtest 'a time that is none' => sub {
     log_like($mark, qr/column created_at of a user holds no timestamp/, 'the log says which column',
         $node->{error_log});
     $node->stop;
+};
+
+# --- The grace period -----------------------------------------------------------------------------
+
+subtest 'the grace period' => sub {
+    my $folder = folder();
+    my @how = ($folder, defines => {USERPROFILE_SWEEP => 1}, more => "UserProfileGracePeriod 100s\n");
+    my ($node, $db) = embedded_node(@how);
+    my ($second) = embedded_node(@how);
+    my $ago = sub { $db->selectrow_array(q(SELECT strftime(?, 'now', ?)), undef, @_) };
+    my $is_there = sub { $db->selectrow_array('SELECT count(*) FROM users WHERE id = ?', undef, $_[0]{id}) };
+    my $rows = sub { $db->selectrow_array('SELECT count(*) FROM participants WHERE user_id = ?', undef, $_[0]{id}) };
+    my ($late, $other) = (new_user($db), new_user($db));
+
+    $node->start;
+    my $url = json(request('PUT', "$ME/avatar", token => token(sub => $late->{email}), body => png(),
+        type => 'image/png', port => $node->{port}))->{avatar_url};
+    for my $user ($late, $other) {
+        $db->do('INSERT INTO participants (user_id) VALUES (?)', undef, $user->{id});
+        $db->do('INSERT INTO refresh_tokens VALUES (?, ?, unixepoch() + 1000)', undef, "of $user->{id}", $user->{email});
+    }
+    # As other programs may have written it.
+    my @due = map { new_user($db, deleted_at => $ago->($_, '-200 seconds')) } '%Y-%m-%dT%H:%M:%fZ',
+        '%Y-%m-%dT%H:%M:%SZ', '%Y-%m-%d %H:%M:%S', '%s', '%Y-%m-%dT%H:%M:%S+00:00';
+    push @due, new_user($db, deleted_at => '2026-01-01');
+    my @kept = map { new_user($db, deleted_at => $_) } $ago->('%Y-%m-%dT%H:%M:%fZ', '-1 seconds'),
+        $ago->('%s', '-1 seconds'), $ago->('%Y-%m-%d %H:%M:%S', '+1 day'), '2100-01-01', 'yesterday';
+    my $debtor = new_user($db, deleted_at => '2025-01-01');
+    $db->do('CREATE TABLE invoices (user_id integer REFERENCES users (id))');
+    $db->do('INSERT INTO invoices VALUES (?)', undef, $debtor->{id});
+    $db->do('UPDATE users SET is_active = 0, deleted_at = ? WHERE id = ?', undef,
+        $ago->('%Y-%m-%dT%H:%M:%fZ', '-101 seconds'), $late->{id});
+
+    ok(wait_for(20, sub { !grep { $is_there->($_) } $late, @due }), 'who was deleted long ago is erased');
+    is(scalar(grep { $is_there->($_) } @kept, $other), 6, 'and nobody else');
+    is($rows->($late) . $rows->($other), '01', 'with the rows that belong to it');
+    ok(wait_for(20, sub { !$db->selectrow_array('SELECT count(*) FROM userprofile_journal') }), 'an empty journal');
+    is_deeply($db->selectcol_arrayref('SELECT token FROM refresh_tokens'), ["of $other->{id}"], 'and its sessions');
+    is(request('GET', $url, port => $node->{port})->code, 404, 'and its picture');
+    log_like(0, qr/\[userprofile:error\].*could not be erased: 1; the one with the key $debtor->{id}: .*FOREIGN KEY/i,
+        'one that something else refers to stays, and the log says so', $node->{error_log});
+
+    # Two processes at once, on one file.
+    my @people = map { new_user($db) } 1 .. 50;
+    $second->start;
+    $db->do('DROP TABLE invoices');
+    $db->do(q(UPDATE users SET deleted_at = '2026-01-01' WHERE id >= ?), undef, $people[0]{id});
+    ok(wait_for(30, sub { !grep { $is_there->($_) } $debtor, @people }), 'all are erased');
+    my $count = 0;
+    for my $log ($node->{error_log}, $second->{error_log}) {
+        my $said = slurp($log);
+        $count += $1 while $said =~ /their grace period is over: (\d+)$/mg;
+    }
+    is($count, @due + 1 + 50 + 1, 'each by one of them');
+    ok(wait_for(20, sub { !$db->selectrow_array('SELECT count(*) FROM userprofile_journal') }), 'an empty journal');
+    is_sound($db, 'erased');
+    $_->stop for $node, $second;
 };
 
 # --- Tokens in the database -----------------------------------------------------------------------
