@@ -12,7 +12,7 @@ use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use UserProfile::Avatar;
-use UserProfile::Clients;
+use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
 
@@ -34,7 +34,7 @@ sub start_node {
             USERPROFILE_TOKENS => 'redis+unix://' . servers->{redis_socket} . "?db=$database",
             USERPROFILE_SWEEP => 1,
         },
-        more => "KeepAliveTimeout 1\nGracefulShutdownTimeout 60\nUserProfileTimeout statement=1s storage=2s connect=1s\n",
+        more => "KeepAliveTimeout 1\nGracefulShutdownTimeout 60\nUserProfileTimeout statement=2s storage=2s connect=1s\n",
     )->start;
     %here = (port => $node->{port});
     return;
@@ -45,7 +45,7 @@ sub load {
     my @people = map { person(full_name => 'Ada') } 1 .. 4;
     my $turn = 0;
 
-    return UserProfile::Clients->new(port => $node->{port}, clients => $CLIENTS, %option, next => sub {
+    return UserProfile::Traffic->new(port => $node->{port}, clients => $CLIENTS, %option, next => sub {
         my $person = $people[$turn++ % @people];
         my %request = (path => $ME, token => $person->{token}, expect => 200);
 
@@ -164,7 +164,7 @@ for my $mpm (split ' ', $ENV{UP_MPMS} // 'event worker prefork') {
 
         for my $signal (qw(USR1 HUP)) {
             $lock->do('LOCK TABLE userprofile_journal IN ACCESS EXCLUSIVE MODE');
-            ok(wait_for(15, sub { backends($application, 'active') }), "$signal: a sweep is in a statement");
+            ok(wait_for(30, sub { backends($application, 'active') }), "$signal: a sweep is in a statement");
             ok(gone(restart($signal)), "$signal: the children end");
             $lock->rollback;
             log_is_calm($mark, "$signal, in a statement");
@@ -174,7 +174,7 @@ for my $mpm (split ' ', $ENV{UP_MPMS} // 'event worker prefork') {
             db()->do(q(INSERT INTO userprofile_journal (contract, owner, lease, created_at, effect, asset)
                 VALUES ('users', 'elsewhere:1:1', '2000-01-01', '2026-01-01', 'upload', ?)), undef,
                 'avatars/' . 'e' x 32);
-            ok(wait_for(15, sub { storage('requests')->{count} }), "$signal: a sweep is at the storage");
+            ok(wait_for(30, sub { storage('requests')->{count} }), "$signal: a sweep is at the storage");
             ok(gone(restart($signal)), "$signal: the children end");
             consistent($signal);
             log_is_calm($mark, "$signal, at the storage");

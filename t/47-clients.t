@@ -10,7 +10,7 @@ use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use UserProfile::Avatar;
-use UserProfile::Clients;
+use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
 
@@ -78,7 +78,7 @@ for my $mpm (qw(event worker prefork)) {
         my ($child) = children($node);
         my $person = person(full_name => 'Ada');
         my $before = unchanged_row($person->{id});
-        my $load = UserProfile::Clients->new(port => $node->{port}, clients => $mpm eq 'prefork' ? 1 : 8,
+        my $load = UserProfile::Traffic->new(port => $node->{port}, clients => $mpm eq 'prefork' ? 1 : 8,
             next => leaving($person));
         my $settled = sub { !descriptors($child)->{files} };
         my (@memory, @descriptors);

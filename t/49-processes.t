@@ -8,7 +8,7 @@ use strict;
 use warnings;
 use Test::More;
 use UserProfile::Avatar;
-use UserProfile::Clients;
+use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
 
@@ -35,7 +35,7 @@ sub load {
     my @people = map { person(full_name => 'Ada') } 1 .. 4;
     my $turn = 0;
 
-    return UserProfile::Clients->new(port => $node->{port}, clients => $CLIENTS, next => sub {
+    return UserProfile::Traffic->new(port => $node->{port}, clients => $CLIENTS, next => sub {
         my $person = $people[$turn++ % @people];
         my %request = (path => $ME, token => $person->{token}, expect => 200);
 

@@ -9,7 +9,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time);
 use UserProfile::Avatar;
-use UserProfile::Clients;
+use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
 
@@ -127,7 +127,7 @@ is(@hundred, 100, 'the kinds are of a hundred');
 # --- What the child has ---------------------------------------------------------------------------
 
 my %made;
-my $load = UserProfile::Clients->new(port => $node->{port}, clients => $CLIENTS, keep_alive => 1, next => sub {
+my $load = UserProfile::Traffic->new(port => $node->{port}, clients => $CLIENTS, keep_alive => 1, next => sub {
     my $name = $hundred[rand @hundred];
     $made{$name}++;
     return $kind{$name}[1]->();

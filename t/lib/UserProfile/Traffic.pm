@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-package UserProfile::Clients;
+package UserProfile::Traffic;
 
 =head1 NAME
 
-UserProfile::Clients - many requests at once, made by one process
+UserProfile::Traffic - many requests at once, made by one process
 
 =head1 SYNOPSIS
 
-    my $load = UserProfile::Clients->new(port => $node->{port}, clients => 8,
+    my $traffic = UserProfile::Traffic->new(port => $node->{port}, clients => 8,
         next => sub { return {method => 'GET', path => $ME, token => $token} });
-    $load->answers(200);                # goes on until 200 more answers are there
+    $traffic->answers(200);                # goes on until 200 more answers are there
     $node->signal('USR1');
-    $load->until(30, sub { ... });      # or until something holds
-    $load->finish;                      # what was begun is answered
-    is_deeply($load->{status}, {200 => 200}) and is_deeply($load->{failed}, []);
+    $traffic->until(30, sub { ... });      # or until something holds
+    $traffic->finish;                      # what was begun is answered
+    is_deeply($traffic->{status}, {200 => 200}) and is_deeply($traffic->{failed}, []);
 
 =head1 DESCRIPTION
 
 Sockets do not block, and each client makes one request after the other: on a fresh connection each
 (the default), or with keep_alive on one that it keeps for as long as the server does. A request that
 a kept connection was closed under, with no byte of an answer, is made once more on a fresh one and
-counted in C<< $load->{closed} >>: so HTTP has it (RFC 9112, 9.3.1).
+counted in C<< $traffic->{closed} >>: so HTTP has it (RFC 9112, 9.3.1).
 
 A request is a hash: method, path, token, type, body, headers (a hash), and
 
