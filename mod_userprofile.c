@@ -26,6 +26,7 @@
 #include "httpd/respond.h"
 #include "httpd/roles.h"
 #include "httpd/sweeper.h"
+#include "service/best_effort.h"
 #include "service/service.h"
 
 #include <ap_mpm.h>
@@ -49,13 +50,23 @@
 #define BREAKER_FIRST apr_time_from_sec(1)
 #define BREAKER_LONGEST apr_time_from_sec(60)
 
+/* After so many failures in a row a token store that may fail open is asked by one
+ * request after each such time. */
+#define CHECKS_FAILURES 3
+#define CHECKS_PAUSE apr_time_from_sec(1)
+
 /* Seconds beside the waits that are configured. */
 #define LEASE_MARGIN 20
 
-static void warn_of_weak_keys(server_rec *s, const up_config *config, int level)
+/* What is allowed, and yet has to be seen. */
+static void warn_of_weakness(server_rec *s, const up_config *config, int level)
 {
     int i;
 
+    if (config->redis && config->fail_open)
+        ap_log_error(APLOG_MARK, level, 0, s,
+                     "userprofile: UserProfileTokenStore fail=open: while the token store can't be "
+                     "asked, tokens are let through UNCHECKED, revoked ones too");
     for (i = 0; i < config->keys->nelts; i++) {
         const char *weakness = up_key_weakness(&APR_ARRAY_IDX(config->keys, i, up_key));
 
@@ -83,7 +94,7 @@ static const char *finish(apr_pool_t *p, server_rec *s, server_rec *main_server)
         if (error || !config->model)
             return error;
         if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
-            warn_of_weak_keys(s, config, APLOG_STARTUP | APLOG_WARNING);
+            warn_of_weakness(s, config, APLOG_STARTUP | APLOG_WARNING);
     }
     config->database = up_dbd_database(p, s);
     config->sqlite = up_dbd_is_sqlite(p, s);
@@ -148,7 +159,7 @@ static void announce(apr_pool_t *p, server_rec *s, const up_config *config)
                  s->server_hostname ? s->server_hostname : "the main server", config->table,
                  config->sqlite ? "SQLite" : "Postgres", config->fields->nelts,
                  config->errors == UP_ERRORS_PROBLEM ? "problem" : "json", tokens, avatars);
-    warn_of_weak_keys(s, config, APLOG_WARNING);
+    warn_of_weakness(s, config, APLOG_WARNING);
 }
 
 /* What an entry in the journal is alone with its request for: longer than all
@@ -159,32 +170,41 @@ static int lease_of(const up_timeouts *timeouts)
            LEASE_MARGIN;
 }
 
-/* In the parent, so that all children count together. A folder fails at once and
- * needs none. */
-static int make_breaker(apr_pool_t *p, up_config *config)
+/* In the parent, so that all children count together. */
+static const up_breaker *make_breaker(apr_pool_t *p, up_breaker_settings settings,
+                                      const up_config *config)
 {
-    const up_breaker_settings settings = {.failures = BREAKER_FAILURES,
-                                          .first = BREAKER_FIRST,
-                                          .longest = BREAKER_LONGEST,
-                                          .patience =
-                                              apr_time_from_sec(lease_of(&config->timeouts)),
-                                          .clock = up_clock};
     apr_shm_t *shared;
 
-    if (!config->model || !config->cloudinary)
-        return 1;
+    settings.patience = apr_time_from_sec(lease_of(&config->timeouts));
+    settings.clock = up_clock;
     if (apr_shm_create(&shared, sizeof(up_breaker_state), NULL, p) != APR_SUCCESS)
-        return 0;
+        return NULL;
     memset(apr_shm_baseaddr_get(shared), 0, sizeof(up_breaker_state));
-    config->breaker = up_breaker_create(p, &settings, apr_shm_baseaddr_get(shared));
-    return 1;
+    return up_breaker_create(p, &settings, apr_shm_baseaddr_get(shared));
+}
+
+/* A folder fails at once and needs none; nor does a token store that nobody may do without. */
+static int make_breakers_of(apr_pool_t *p, up_config *config)
+{
+    static const up_breaker_settings uploads = {
+        .failures = BREAKER_FAILURES, .first = BREAKER_FIRST, .longest = BREAKER_LONGEST};
+    static const up_breaker_settings checks = {
+        .failures = CHECKS_FAILURES, .first = CHECKS_PAUSE, .longest = CHECKS_PAUSE};
+
+    if (config->cloudinary && !config->breaker &&
+        !(config->breaker = make_breaker(p, uploads, config)))
+        return 0;
+    return !config->redis || !config->fail_open || config->check_breaker ||
+           (config->check_breaker = make_breaker(p, checks, config)) != NULL;
 }
 
 static const char *make_breakers(apr_pool_t *p, server_rec *s)
 {
     for (; s; s = s->next) {
-        if (!up_config_of(s)->breaker && !make_breaker(p, up_config_of(s)))
-            return "UserProfileAvatarStorage: the system has no shared memory left";
+        if (up_config_of(s)->model && !make_breakers_of(p, up_config_of(s)))
+            return "UserProfileAvatarStorage, UserProfileTokenStore: the system has no shared "
+                   "memory left";
     }
     return NULL;
 }
@@ -281,6 +301,28 @@ static up_token_store *make_tokens(apr_pool_t *p, const up_config *config, apr_i
     return up_redis_tokens_create(p, &settings);
 }
 
+/* Between two lines that say the same of one outage. */
+#define SILENCE apr_time_from_sec(60)
+
+static void tell(void *server, const char *line)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, (server_rec *)server, "userprofile: %s", line);
+}
+
+/* The token store as requests ask it. */
+static up_token_store *make_asked_tokens(apr_pool_t *p, server_rec *s, const up_config *config)
+{
+    up_best_effort_settings settings = {.breaker = config->check_breaker,
+                                        .silence = SILENCE,
+                                        .tell = tell,
+                                        .baton = s,
+                                        .clock = up_clock};
+
+    settings.store = make_tokens(p, config, config->redis->scan_timeout);
+    return settings.store && config->fail_open ? up_best_effort_create(p, &settings)
+                                               : settings.store;
+}
+
 static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
 {
     up_service *service = apr_pcalloc(p, sizeof(*service));
@@ -290,7 +332,7 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
     if (!make_store(p, s, config, service))
         return NULL;
     if (config->redis)
-        service->tokens = make_tokens(p, config, config->redis->scan_timeout);
+        service->tokens = make_asked_tokens(p, s, config);
     if (config->cloudinary)
         service->avatars = up_cloudinary_create(p, config->cloudinary);
     else if (config->folder)

@@ -459,6 +459,25 @@ my @WRONG_URLS = (
         ["redis+unix://:$SECRET\@/" . 'x' x 108, qr/at most 107 bytes/],
         ["redis://:a $SECRET\@h/0", qr/argument 2 is no option; .*blacklist=PREFIX and sessions=/],
         ["redis://h/0 prefix=$SECRET", qr/argument 2 is no option/],
+        ['redis://h/0 replicas=many fail=open', qr/replicas is a whole number from 0 to 100/],
+        ['redis://h/0 replicas=', qr/replicas is a whole number from 0 to 100/],
+        ['redis://h/0 replicas=-1', qr/replicas is a whole number from 0 to 100/],
+        ['redis://h/0 replicas=101', qr/replicas is a whole number from 0 to 100/],
+        ['redis://h/0 fail=on', qr/fail is closed or open, not 'on'/],
+        ['redis://h/0 fail=', qr/fail is closed or open, not ''/],
+        ['redis://h/0 fail', qr/argument 2 is no option; .*fail=closed\|open/],
+        ['redis+sentinel://', qr/host must be a name/],
+        ["redis+sentinel://:$SECRET\@/mymaster", qr/host must be a name/],
+        ["redis+sentinel://:$SECRET\@a,,b/mymaster", qr/host must be a name/],
+        ["redis+sentinel://:$SECRET\@a,b:0/mymaster", qr/port must be a number from 1 to 65535/],
+        ["redis+sentinel://:$SECRET\@a,b", qr/name of the master.*mymaster/],
+        ["redis+sentinel://:$SECRET\@a,b/my%20master", qr/name of the master.*mymaster/],
+        ["redis+sentinel://:$SECRET\@a,b/mymaster/x", qr/database must be a number/],
+        ["redis+sentinel://a,b/mymaster?sentinel_password=", qr/sentinel_password=password and sentinel_user/],
+        ["redis+sentinel://a,b/mymaster?sentinel_user=$SECRET", qr/second not without the first/],
+        ["redis+sentinel://a,b/mymaster?password=$SECRET", qr/sentinel_password=password and sentinel_user/],
+        ["redis+sentinel://:$SECRET\@a,:$SECRET\@b/mymaster", qr/once for all hosts.*with sentinels a comma/],
+        ['redis+sentinel://' . join(',', 'a' .. 'i') . '/mymaster', qr/1 to 8 sentinels/],
         ["\@$dir/nowhere", qr/the file \S+nowhere can't be read/],
         ["\@$dir/empty", qr{redis://\[user:password\@\]host}]),
     (map { [UserProfileAvatarStorage => $_->[0], $_->[1]] }
@@ -505,8 +524,12 @@ accepted("UserProfileTokenStore $_", {UserProfileTokenStore => $_}) for (
     'redis://localhost', 'redis://[::1]:6380/3', 'REDIS://h.example:1/0', "redis://u:$SECRET\@h/0",
     'redis+unix:///run/redis.sock', "redis+unix://:$SECRET\@/run/redis.sock?db=2",
     'redis://h/0 blacklist=bl: sessions=rt:', '"redis://h/0" sessions=', "\@$dir/redis.url",
-    "\@$dir/redis.url blacklist=b:"
+    "\@$dir/redis.url blacklist=b:", 'redis://h/0 replicas=0 fail=closed', 'redis://h/0 replicas=2',
+    'redis+sentinel://h/m', "redis+sentinel://u:$SECRET\@a,b:1,[::1]/my-master.1/2?sentinel_password=$SECRET",
+    "redis+sentinel://a/m?sentinel_user=u&sentinel_password=$SECRET replicas=0"
 );
+note_case({UserProfileTokenStore => 'redis://h/0 fail=open'}, 'accepted with a warning: fail=open',
+    sub { $_[0] && $_[1] =~ /fail=open: .*UNCHECKED.*\nSyntax OK$/s });
 accepted("UserProfileAvatarStorage $_", {@AVATAR, UserProfileAvatarStorage => $_}) for (
     'cloudinary://key:s%40cret@demo', 'CLOUDINARY://key:secret@demo?folder=a/b&secure=true',
     'cloudinary://key:secret@demo?upload_prefix=http://127.0.0.1:8080&signature_algorithm=sha256',

@@ -24,7 +24,7 @@ static int wait_ready(int fd, short events, apr_time_t deadline)
     struct pollfd pfd = {.fd = fd, .events = events};
 
     for (;;) {
-        apr_time_t left = deadline - up_redis_now();
+        apr_time_t left = deadline - up_clock();
         int rv;
 
         /* Even where data is there: else a server that trickles would never time out. */
@@ -67,7 +67,7 @@ static int connect_within(int fd, const up_redis_address *address, apr_time_t de
         /* A Unix socket whose backlog is full: nothing tells when it no longer is. */
         if (errno != EAGAIN && errno != EINTR)
             return errno;
-        if (up_redis_now() >= deadline)
+        if (up_clock() >= deadline)
             return ETIMEDOUT;
         poll(NULL, 0, 5);
     }
@@ -109,21 +109,14 @@ static int try_address(int *fd, const up_redis_address *address, apr_time_t dead
 }
 
 /** Tries each address in turn; the time is shared among those that are left. */
-static const char *connect_any(int *fd, up_redis_resolver *resolver, apr_time_t deadline,
+static const char *connect_any(int *fd, const up_redis_addresses *addresses, apr_time_t deadline,
                                apr_pool_t *p)
 {
-    up_redis_addresses addresses;
-    const char *failure = up_redis_resolve(resolver, deadline, &addresses);
     int error = 0;
 
-    if (failure)
-        return apr_psprintf(p, "resolving the host failed: %s; check its name and the resolver",
-                            failure);
-    for (int i = 0; i < addresses.count; i++) {
-        apr_time_t now = up_redis_now();
-
+    for (int i = 0; i < addresses->count; i++) {
         error =
-            try_address(fd, &addresses.entries[i], now + (deadline - now) / (addresses.count - i));
+            try_address(fd, &addresses->entries[i], up_redis_share(deadline, addresses->count - i));
         if (!error)
             return NULL;
     }
@@ -238,6 +231,17 @@ static redisReply *read_reply(up_redis_link *link, apr_time_t deadline, const ch
     return reply;
 }
 
+/** What a master answers that was demoted, or is about to be: another may be the master by now. */
+static int is_outdated(const redisReply *reply)
+{
+    static const char *const codes[] = {"READONLY ", "MASTERDOWN ", "NOREPLICAS ", "LOADING "};
+
+    for (apr_size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strncmp(reply->str, codes[i], strlen(codes[i])) == 0)
+            return 1;
+    return 0;
+}
+
 redisReply *up_redis_link_ask(up_redis_link *link, const up_redis_command *command,
                               apr_time_t deadline, const char **wrong, apr_pool_t *p)
 {
@@ -248,7 +252,7 @@ redisReply *up_redis_link_ask(up_redis_link *link, const up_redis_command *comma
         *wrong = send_command(link, command, deadline, p);
     if (!*wrong)
         reply = read_reply(link, deadline, wrong, p);
-    if (!reply)
+    if (!reply || (link->master && reply->type == REDIS_REPLY_ERROR && is_outdated(reply)))
         link->broken = 1;
     return reply;
 }
@@ -289,15 +293,15 @@ static const char *shake_hands(up_redis_link *link, const up_redis_settings *set
     return wrong;
 }
 
-const char *up_redis_link_open(up_redis_link *link, up_redis_resolver *resolver,
+const char *up_redis_link_open(up_redis_link *link, const up_redis_addresses *addresses,
                                const up_redis_settings *settings, apr_time_t deadline,
                                apr_pool_t *p)
 {
-    const char *wrong = connect_any(&link->fd, resolver, deadline, p);
+    const char *wrong = connect_any(&link->fd, addresses, deadline, p);
 
     if (wrong)
         return wrong;
-    link->reused = link->broken = 0;
+    link->reused = link->broken = link->master = 0;
     link->reader = redisReaderCreate();
     if (!link->reader) {
         wrong = "no memory is left for a connection";
@@ -318,7 +322,7 @@ void up_redis_link_close(up_redis_link *link)
         redisReaderFree(link->reader);
     link->fd = -1;
     link->reader = NULL;
-    link->reused = link->broken = 0;
+    link->reused = link->broken = link->master = 0;
 }
 
 int up_redis_link_is_alive(const up_redis_link *link)
@@ -337,11 +341,14 @@ static const struct {
     {"ERR invalid password", "check the password in the URL"},
     {"ERR AUTH", "the server has no password: take it out of the URL, or set requirepass"},
     {"ERR Client sent AUTH", "the server has no password: take it out of the URL"},
-    {"NOPERM", "allow its user the commands EXISTS, SET, SCAN, UNLINK and SELECT, and the keys "
-               "(ACL SETUSER)"},
+    {"NOPERM", "allow its user the commands EXISTS, SET, SCAN, UNLINK, SELECT, ROLE and WAIT, and "
+               "the keys (ACL SETUSER)"},
     {"LOADING", "the server is starting and answers once its data is loaded"},
-    {"READONLY", "the server is a replica: let the URL name the primary"},
-    {"MASTERDOWN", "the server is a replica without its primary: let the URL name the primary"},
+    {"READONLY", "the server is a replica: let the URL name the primary, or its sentinels"},
+    {"NOREPLICAS", "the server writes nothing as too few replicas follow it "
+                   "(min-replicas-to-write): bring one back"},
+    {"MASTERDOWN", "the server is a replica without its primary: let the URL name the primary, "
+                   "or its sentinels"},
     {"OOM", "the server's memory is full: raise maxmemory"},
     {"MISCONF", "the server cannot save to disk: see its log"},
     {"BUSY", "a script blocks the server: SCRIPT KILL or FUNCTION KILL ends it"},

@@ -8,7 +8,7 @@
  * the command, tries one address only, and is inherited by what httpd executes.
  * The socket does not block, is closed on exec, and raises no SIGPIPE.
  *
- * A link is used by one thread at a time. Deadlines are times of up_redis_now().
+ * A link is used by one thread at a time. Deadlines are times of up_clock().
  */
 #ifndef UP_REDIS_LINK_H
 #define UP_REDIS_LINK_H
@@ -27,6 +27,7 @@ typedef struct up_redis_link {
     redisReader *reader; /* NULL: not connected */
     int reused;          /* it was open before it was borrowed, so it may be stale */
     int broken;          /* dead, or out of step with its replies: never to be asked again */
+    int master;          /* which of the masters that sentinels named; 0: no sentinel did */
     redisReplyObjectFunctions functions; /* the reader's, with a limit on arrays */
 } up_redis_link;
 
@@ -38,11 +39,11 @@ typedef struct up_redis_command {
 } up_redis_command;
 
 /**
- * Connects, and sends AUTH and SELECT where the settings ask for them.
+ * Connects to one of the addresses, and sends AUTH and SELECT where the settings ask for them.
  * @param link not connected; connected where NULL is returned.
  * @return NULL, or for the log what failed, why, and what to do; in p.
  */
-const char *up_redis_link_open(up_redis_link *link, up_redis_resolver *resolver,
+const char *up_redis_link_open(up_redis_link *link, const up_redis_addresses *addresses,
                                const up_redis_settings *settings, apr_time_t deadline,
                                apr_pool_t *p);
 
@@ -54,7 +55,8 @@ void up_redis_link_close(up_redis_link *link);
 int up_redis_link_is_alive(const up_redis_link *link);
 
 /**
- * Sends a command and waits for its reply.
+ * Sends a command and waits for its reply. On a link to a master, an error which says that it
+ * is none, or may soon be none, breaks the link.
  * @param wrong set where NULL is returned: as up_redis_link_open() says it. The
  *        link is then broken.
  * @return the reply, to be freed with freeReplyObject(); it may be an error's

@@ -24,7 +24,7 @@ up_redis_pool *up_redis_pool_create(apr_pool_t *p, const up_redis_settings *sett
  * Borrows a connection: the idle one that was used last, else a new one; where
  * there are as many as there may be, the first that is returned in time.
  * @param link where NULL is returned, to be given back by up_redis_pool_return().
- * @param deadline of up_redis_now().
+ * @param deadline of up_clock().
  * @return NULL, or for the log what failed, why and what to do; in p.
  */
 const char *up_redis_pool_borrow(up_redis_pool *pool, up_redis_link **link, apr_time_t deadline,

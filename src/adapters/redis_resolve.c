@@ -7,14 +7,13 @@
 #include <netdb.h>
 #include <string.h>
 #include <sys/un.h>
-#include <time.h>
 
 /** How long a name's addresses are believed, so that a failover by DNS is followed. */
 #define FRESH apr_time_from_sec(1)
 
 struct up_redis_resolver {
     const char *host; /* NULL: the addresses never change */
-    char port[8];
+    int port;
     apr_thread_mutex_t *mutex; /* guards what follows */
     apr_thread_cond_t *done;   /* signalled when busy becomes 0 */
     int busy;                  /* a thread is looking the name up */
@@ -23,12 +22,11 @@ struct up_redis_resolver {
     up_redis_addresses known;
 };
 
-apr_time_t up_redis_now(void)
+apr_time_t up_redis_share(apr_time_t deadline, int steps)
 {
-    struct timespec ts;
+    apr_time_t now = up_clock();
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return apr_time_from_sec(ts.tv_sec) + ts.tv_nsec / 1000;
+    return now + (deadline - now) / steps;
 }
 
 static void set_path(up_redis_addresses *out, const char *path)
@@ -41,12 +39,16 @@ static void set_path(up_redis_addresses *out, const char *path)
     out->count = 1;
 }
 
-/** getaddrinfo, copied. @return NULL or what is wrong. */
-static const char *look_up(const char *host, const char *port, int flags, up_redis_addresses *out)
+/** getaddrinfo, copied. @return NULL or what is wrong, static. */
+static const char *look_up(const char *host, int port, int flags, up_redis_addresses *out)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags}, *found = NULL;
-    int rv = getaddrinfo(host, port, &hints, &found);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
+    struct addrinfo *found = NULL;
+    char service[8];
+    int rv;
 
+    apr_snprintf(service, sizeof(service), "%d", port);
+    rv = getaddrinfo(host, service, &hints, &found);
     out->count = 0;
     if (rv != 0)
         return gai_strerror(rv);
@@ -60,6 +62,19 @@ static const char *look_up(const char *host, const char *port, int flags, up_red
     return NULL;
 }
 
+static const char *explain(apr_pool_t *p, const char *failure)
+{
+    return failure
+               ? apr_psprintf(p, "resolving the host failed: %s; check its name and the resolver",
+                              failure)
+               : NULL;
+}
+
+const char *up_redis_look_up(const char *host, int port, up_redis_addresses *out, apr_pool_t *p)
+{
+    return explain(p, look_up(host, port, 0, out));
+}
+
 up_redis_resolver *up_redis_resolver_create(apr_pool_t *p, const up_redis_settings *settings)
 {
     up_redis_resolver *resolver = apr_pcalloc(p, sizeof(*resolver));
@@ -71,9 +86,8 @@ up_redis_resolver *up_redis_resolver_create(apr_pool_t *p, const up_redis_settin
         set_path(&resolver->known, settings->path);
         return resolver;
     }
-    apr_snprintf(resolver->port, sizeof(resolver->port), "%d", settings->port);
-    if (look_up(settings->host, resolver->port, AI_NUMERICHOST | AI_NUMERICSERV,
-                &resolver->known) != NULL)
+    resolver->port = settings->port;
+    if (look_up(settings->host, settings->port, AI_NUMERICHOST, &resolver->known) != NULL)
         resolver->host = settings->host;
     return resolver;
 }
@@ -86,21 +100,21 @@ static void refresh(up_redis_resolver *resolver)
 
     resolver->busy = 1;
     apr_thread_mutex_unlock(resolver->mutex);
-    failure = look_up(resolver->host, resolver->port, AI_NUMERICSERV, &found);
+    failure = look_up(resolver->host, resolver->port, 0, &found);
     apr_thread_mutex_lock(resolver->mutex);
     resolver->busy = 0;
     resolver->failure = failure;
     /* A name server that is out of order does not make a server unknown that was known. */
     if (!failure)
         resolver->known = found;
-    resolver->since = up_redis_now();
+    resolver->since = up_clock();
     apr_thread_cond_broadcast(resolver->done);
 }
 
 const char *up_redis_resolve(up_redis_resolver *resolver, apr_time_t deadline,
-                             up_redis_addresses *out)
+                             up_redis_addresses *out, apr_pool_t *p)
 {
-    apr_time_t now = up_redis_now();
+    apr_time_t now = up_clock();
     const char *failure = NULL;
 
     if (!resolver->host) {
@@ -110,11 +124,11 @@ const char *up_redis_resolve(up_redis_resolver *resolver, apr_time_t deadline,
     apr_thread_mutex_lock(resolver->mutex);
     if (!resolver->busy && (!resolver->since || now - resolver->since > FRESH))
         refresh(resolver);
-    while (resolver->busy && !resolver->known.count && (now = up_redis_now()) < deadline)
+    while (resolver->busy && !resolver->known.count && (now = up_clock()) < deadline)
         apr_thread_cond_timedwait(resolver->done, resolver->mutex, deadline - now);
     *out = resolver->known;
     if (!out->count)
         failure = resolver->busy ? "the look-up of its name hangs" : resolver->failure;
     apr_thread_mutex_unlock(resolver->mutex);
-    return failure;
+    return explain(p, failure);
 }

@@ -12,6 +12,7 @@
 #ifndef UP_REDIS_RESOLVE_H
 #define UP_REDIS_RESOLVE_H
 
+#include "adapters/clock.h"
 #include "adapters/redis_url.h"
 
 #include <sys/socket.h>
@@ -31,20 +32,27 @@ typedef struct up_redis_addresses {
 
 typedef struct up_redis_resolver up_redis_resolver;
 
-/** Now in microseconds on a clock that nobody sets (CLOCK_MONOTONIC); deadlines are
- *  such times. */
-apr_time_t up_redis_now(void);
+/** The time until a deadline shared among so many steps: when the next of them is to be done. */
+apr_time_t up_redis_share(apr_time_t deadline, int steps);
 
 /** Makes a resolver, thread safe, in p. @return NULL where the system has no lock left. */
 up_redis_resolver *up_redis_resolver_create(apr_pool_t *p, const up_redis_settings *settings);
 
 /**
+ * Looks a name up, or reads an address, as long as the system's resolver takes.
+ * @param port 1 to 65535.
+ * @param out at least one address, where NULL is returned.
+ * @return NULL, or for the log what failed and what to do; in p.
+ */
+const char *up_redis_look_up(const char *host, int port, up_redis_addresses *out, apr_pool_t *p);
+
+/**
  * @param out at least one address, where NULL is returned.
  * @param deadline how long to wait for another thread's look-up. The thread that
  *        looks a name up itself waits as long as the system's resolver does.
- * @return NULL, or a sentence (static) for the log.
+ * @return as up_redis_look_up().
  */
 const char *up_redis_resolve(up_redis_resolver *resolver, apr_time_t deadline,
-                             up_redis_addresses *out);
+                             up_redis_addresses *out, apr_pool_t *p);
 
 #endif

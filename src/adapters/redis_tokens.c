@@ -32,7 +32,7 @@ struct operation {
 /** When a single step of it, to connect or to ask, has to be done. */
 static apr_time_t step_deadline(const operation *op)
 {
-    apr_time_t deadline = up_redis_now() + op->store->settings.timeout;
+    apr_time_t deadline = up_clock() + op->store->settings.timeout;
 
     return deadline < op->deadline ? deadline : op->deadline;
 }
@@ -58,6 +58,32 @@ static redisReply *ask(operation *op, up_redis_link *link, const up_redis_comman
     return NULL;
 }
 
+/** Waits until so many replicas have all that was written before. A WAIT of no replica would be
+ *  answered at once, and one of 0 milliseconds never be. */
+static const char *await_replicas(operation *op, up_redis_link *link, apr_pool_t *p)
+{
+    const int wanted = op->store->settings.replicas;
+    /* Less than what there is, so that the answer comes and the connection is kept. */
+    apr_time_t wait = (step_deadline(op) - up_clock()) * 3 / 4;
+    const char *argv[] = {"WAIT", apr_itoa(p, wanted), NULL};
+    up_redis_command command = {3, argv, NULL};
+    const char *wrong = NULL;
+    redisReply *reply;
+
+    if (!wanted)
+        return NULL;
+    argv[2] = apr_psprintf(p, "%" APR_TIME_T_FMT, wait < 1000 ? 1 : apr_time_as_msec(wait));
+    reply = ask(op, link, &command, REDIS_REPLY_INTEGER, &wrong, p);
+    if (reply && reply->integer < wanted)
+        wrong = apr_psprintf(p,
+                             "%" APR_INT64_T_FMT
+                             " of %d replicas have what was written; is one down or behind? "
+                             "See replicas= of UserProfileTokenStore",
+                             (apr_int64_t)reply->integer, wanted);
+    freeReplyObject(reply);
+    return wrong;
+}
+
 /** Runs an operation on a connection, twice where the first was stale. */
 static const char *run_on_link(operation *op, apr_pool_t *p)
 {
@@ -68,7 +94,7 @@ static const char *run_on_link(operation *op, apr_pool_t *p)
     if (wrong)
         return wrong;
     wrong = op->run(op, link, p);
-    if (wrong && link->broken && link->reused && up_redis_now() < op->deadline) {
+    if (wrong && link->broken && link->reused && up_clock() < op->deadline) {
         op->command = NULL;
         wrong = up_redis_pool_renew(pool, link, step_deadline(op), p);
         if (!wrong)
@@ -111,7 +137,7 @@ static up_problem *redis_is_revoked(up_token_store *self, apr_pool_t *p, const c
     operation op = {.run = run_is_revoked, .store = store};
     up_problem *problem;
 
-    op.deadline = up_redis_now() + store->settings.timeout;
+    op.deadline = up_clock() + store->settings.timeout;
     op.key = apr_pstrcat(p, store->settings.blacklist_prefix, jti, NULL);
     /* Whoever overlooks the problem must not let the token through. */
     *revoked = 1;
@@ -132,7 +158,7 @@ static const char *run_revoke(operation *op, up_redis_link *link, apr_pool_t *p)
     if (!reply)
         return wrong;
     freeReplyObject(reply);
-    return NULL;
+    return await_replicas(op, link, p);
 }
 
 static up_problem *redis_revoke(up_token_store *self, apr_pool_t *p, const char *jti,
@@ -145,7 +171,7 @@ static up_problem *redis_revoke(up_token_store *self, apr_pool_t *p, const char 
         ttl = 1;
     else if (ttl > UP_REDIS_TTL_MAX)
         ttl = UP_REDIS_TTL_MAX;
-    op.deadline = up_redis_now() + store->settings.timeout;
+    op.deadline = up_clock() + store->settings.timeout;
     op.key = apr_pstrcat(p, store->settings.blacklist_prefix, jti, NULL);
     op.value = apr_psprintf(p, "%" APR_INT64_T_FMT, ttl);
     return perform(&op, p);
@@ -245,11 +271,13 @@ static const char *run_revoke_sessions(operation *op, up_redis_link *link, apr_p
         return "no memory is left";
     do {
         apr_pool_clear(page_pool);
-        if (up_redis_now() < op->deadline)
+        if (up_clock() < op->deadline)
             wrong = scan_page(op, link, cursor, page_pool);
-        if (up_redis_now() >= op->deadline && (wrong || strcmp(cursor, "0") != 0))
+        if (up_clock() >= op->deadline && (wrong || strcmp(cursor, "0") != 0))
             wrong = "the scan for a subject's sessions took too long; raise its time limit";
     } while (!wrong && strcmp(cursor, "0") != 0);
+    if (!wrong)
+        wrong = await_replicas(op, link, page_pool);
     if (wrong)
         wrong = apr_psprintf(p, "%s (unfinished: %" APR_INT64_T_FMT " revoked so far)", wrong,
                              op->removed);
@@ -262,7 +290,7 @@ static up_problem *redis_revoke_sessions(up_token_store *self, apr_pool_t *p, co
     redis_tokens *store = (redis_tokens *)self;
     operation op = {.run = run_revoke_sessions, .store = store};
 
-    op.deadline = up_redis_now() + store->settings.scan_timeout;
+    op.deadline = up_clock() + store->settings.scan_timeout;
     op.key = apr_pstrcat(p, store->settings.refresh_prefix, subject,
                          store->settings.refresh_separator, NULL);
     op.value = make_pattern(p, op.key);

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /**
- * The token store on a Redis server (4.0 or later; no cluster).
+ * The token store on a Redis server, or on the master that sentinels know of (4.0 or later; no
+ * cluster).
  *
  *   is_revoked       EXISTS {blacklist_prefix}{jti}
  *   revoke           SET {blacklist_prefix}{jti} 1 EX {ttl}
  *   revoke_sessions  SCAN … MATCH, UNLINK {refresh_prefix}{subject}{refresh_separator}*
  *
- * A Redis user needs these commands, and SELECT where a database is named:
+ * Where settings->replicas is not 0, what was written has to be on so many replicas (WAIT): else
+ * it is a problem, and the caller's to repeat, as a failover could lose it.
+ *
+ * A Redis user needs these commands, SELECT where a database is named, ROLE with sentinels, and
+ * WAIT with replicas:
  *   ACL SETUSER httpd on >password ~blacklisted_access_token:* ~refresh_token:*
- *   +exists +set +scan +unlink +select
+ *   +exists +set +scan +unlink +select +role +wait
  * Where Redis is down, hangs or complains, the problem is SERVICE_UNAVAILABLE;
  * its log names the server, the command, the error and what to do, and no key
  * or password. A connection that was idle may be stale, so a command that
@@ -45,7 +50,7 @@
  * A call of is_revoked or revoke takes at most settings->timeout;
  * revoke_sessions at most settings->scan_timeout, after which it is a problem
  * even where some sessions are revoked already: the caller repeats it. Only
- * the look-up of a host's name may take longer (see redis_resolve.h).
+ * the look-up of a host's name, a master's too, may take longer (see redis_resolve.h).
  */
 up_token_store *up_redis_tokens_create(apr_pool_t *child_pool, const up_redis_settings *settings);
 

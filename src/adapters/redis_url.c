@@ -9,20 +9,32 @@
 
 #define FORM_TCP "redis://[user:password@]host[:port][/db]"
 #define FORM_UNIX "redis+unix://[user:password@]/path/to.sock[?db=N]"
+#define FORM_SENTINEL                                                                              \
+    "redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/db]"                    \
+    "[?sentinel_password=password[&sentinel_user=user]]"
 #define ENCODED "in user and password, each of @ : / ? # % is percent-encoded"
 
-#define BAD_SCHEME "The URL of a Redis server is " FORM_TCP " or " FORM_UNIX "."
+#define BAD_SCHEME                                                                                 \
+    "The URL of a Redis server is " FORM_TCP " or " FORM_UNIX " or " FORM_SENTINEL "."
 #define BAD_TCP "The URL must be " FORM_TCP "; " ENCODED "."
 #define BAD_UNIX "The URL must be " FORM_UNIX "; " ENCODED "."
+#define BAD_SENTINELS "There must be 1 to 8 sentinels, with a comma between two; " ENCODED "."
+#define BAD_MASTER                                                                                 \
+    "After the sentinels there must be the name of the master as they know it (letters, digits, "  \
+    "'.', '-', '_'), e.g. redis+sentinel://a,b,c/mymaster; " ENCODED "."
+#define BAD_QUERY                                                                                  \
+    "After the '?' there are sentinel_password=password and sentinel_user=user, each once, not "   \
+    "empty, the second not without the first, each of & ? # % in them percent-encoded."
 #define BAD_USER                                                                                   \
-    "Before the @ there must be user:password or :password, neither empty; " ENCODED "."
+    "Before the @ there must be user:password or :password, neither empty, once for all "          \
+    "hosts; " ENCODED ", with sentinels a comma too."
 #define BAD_HOST                                                                                   \
     "The host must be a name (letters, digits, '.', '-', '_'), an IPv4 address or an "             \
     "IPv6 address in brackets; " ENCODED "."
 #define BAD_PORT "The port must be a number from 1 to 65535; " ENCODED "."
 #define BAD_DB                                                                                     \
-    "The database must be a number of at most 9 digits, e.g. redis://localhost:6379/0 or "         \
-    "redis+unix:///run/redis/redis.sock?db=0; " ENCODED "."
+    "The database must be a number of at most 9 digits, e.g. redis://localhost:6379/0, "           \
+    "redis+unix:///run/redis/redis.sock?db=0 or redis+sentinel://a,b,c/mymaster/0; " ENCODED "."
 #define BAD_PATH                                                                                   \
     "The socket's path must begin with a '/', be at most 107 bytes long, and have "                \
     "'?', '#', '%' and blanks percent-encoded, without control characters."
@@ -75,7 +87,9 @@ static int number(span in, apr_size_t digits)
     return value;
 }
 
-static const char *parse_user(apr_pool_t *p, span in, up_redis_settings *settings)
+/** @param reserved bytes that have to be percent-encoded. */
+static const char *parse_user(apr_pool_t *p, span in, const char *reserved,
+                              up_redis_settings *settings)
 {
     const char *colon = memchr(in.at, ':', in.len);
     span user = {in.at, 0}, password;
@@ -85,21 +99,21 @@ static const char *parse_user(apr_pool_t *p, span in, up_redis_settings *setting
     user.len = (apr_size_t)(colon - in.at);
     password.at = colon + 1;
     password.len = in.len - user.len - 1;
-    settings->username = user.len ? decode(p, user, "@") : NULL;
-    settings->password = decode(p, password, "@");
+    settings->username = user.len ? decode(p, user, reserved) : NULL;
+    settings->password = decode(p, password, reserved);
     if ((user.len && !settings->username) || !settings->password || !*settings->password)
         return BAD_USER;
     return NULL;
 }
 
-static const char *parse_port(span in, up_redis_settings *settings)
+static const char *parse_port(span in, up_redis_host *out)
 {
-    settings->port = number(in, 5);
-    return settings->port < 1 || settings->port > 65535 ? BAD_PORT : NULL;
+    out->port = number(in, 5);
+    return out->port < 1 || out->port > 65535 ? BAD_PORT : NULL;
 }
 
 /** "[::1]" and what follows it. */
-static const char *parse_bracketed(apr_pool_t *p, span in, up_redis_settings *settings)
+static const char *parse_bracketed(apr_pool_t *p, span in, up_redis_host *out)
 {
     const char *close = memchr(in.at, ']', in.len);
     struct in6_addr address;
@@ -107,8 +121,8 @@ static const char *parse_bracketed(apr_pool_t *p, span in, up_redis_settings *se
 
     if (!close)
         return BAD_HOST;
-    settings->host = apr_pstrmemdup(p, in.at + 1, (apr_size_t)(close - in.at) - 1);
-    if (inet_pton(AF_INET6, settings->host, &address) != 1)
+    out->host = apr_pstrmemdup(p, in.at + 1, (apr_size_t)(close - in.at) - 1);
+    if (inet_pton(AF_INET6, out->host, &address) != 1)
         return BAD_HOST;
     port.at = close + 1;
     port.len = in.len - (apr_size_t)(port.at - in.at);
@@ -118,52 +132,65 @@ static const char *parse_bracketed(apr_pool_t *p, span in, up_redis_settings *se
         return BAD_HOST;
     port.at++;
     port.len--;
-    return parse_port(port, settings);
+    return parse_port(port, out);
 }
 
-static const char *parse_host(apr_pool_t *p, span in, up_redis_settings *settings)
+/** Of a host's name, or of a master's. */
+static int is_name(span in)
+{
+    for (apr_size_t i = 0; i < in.len; i++)
+        if (!apr_isalnum(in.at[i]) && !strchr(".-_", in.at[i]))
+            return 0;
+    return in.len >= 1 && in.len <= 255;
+}
+
+/** host[:port]; out->port is the port where none is said. */
+static const char *parse_host(apr_pool_t *p, span in, up_redis_host *out)
 {
     const char *colon = memchr(in.at, ':', in.len);
     span host = in, port;
 
     if (in.len && in.at[0] == '[')
-        return parse_bracketed(p, in, settings);
+        return parse_bracketed(p, in, out);
     if (colon)
         host.len = (apr_size_t)(colon - in.at);
-    if (host.len < 1 || host.len > 255)
+    if (!is_name(host))
         return BAD_HOST;
-    for (apr_size_t i = 0; i < host.len; i++)
-        if (!apr_isalnum(host.at[i]) && !strchr(".-_", host.at[i]))
-            return BAD_HOST;
-    settings->host = apr_pstrmemdup(p, host.at, host.len);
+    out->host = apr_pstrmemdup(p, host.at, host.len);
     if (!colon)
         return NULL;
     port.at = colon + 1;
     port.len = in.len - host.len - 1;
-    return parse_port(port, settings);
+    return parse_port(port, out);
 }
 
-static const char *parse_db(const char *text, up_redis_settings *settings)
+static const char *parse_db(span in, up_redis_settings *settings)
 {
-    span in = {text, strlen(text)};
-
     settings->db = number(in, 9);
     return settings->db < 0 ? BAD_DB : NULL;
+}
+
+static span rest_of(const char *text)
+{
+    return (span){text, strlen(text)};
 }
 
 /** host[:port][/db] */
 static const char *parse_tcp(apr_pool_t *p, span authority, const char *rest,
                              up_redis_settings *settings)
 {
-    const char *wrong = parse_host(p, authority, settings);
+    up_redis_host server = {.port = UP_REDIS_PORT};
+    const char *wrong = parse_host(p, authority, &server);
 
     if (wrong)
         return wrong;
+    settings->host = server.host;
+    settings->port = server.port;
     if (rest[0] == '?' || rest[0] == '#')
         return BAD_TCP;
     if (rest[0] == '\0' || rest[1] == '\0')
         return NULL;
-    return parse_db(rest + 1, settings);
+    return parse_db(rest_of(rest + 1), settings);
 }
 
 /** Would it be one line in a log, and does it fit into a socket's address? */
@@ -191,7 +218,93 @@ static const char *parse_unix(apr_pool_t *p, span authority, const char *rest,
         return BAD_PATH;
     if (!query)
         return NULL;
-    return strncmp(query, "?db=", 4) == 0 ? parse_db(query + 4, settings) : BAD_UNIX;
+    return strncmp(query, "?db=", 4) == 0 ? parse_db(rest_of(query + 4), settings) : BAD_UNIX;
+}
+
+/** Cuts off what is before the first such byte; in is then what is behind it, or NULL where
+ *  there is none. */
+static span cut(span *in, char separator)
+{
+    const char *found = memchr(in->at, separator, in->len);
+    span before = {in->at, found ? (apr_size_t)(found - in->at) : in->len};
+
+    in->at = found ? found + 1 : NULL;
+    in->len -= found ? before.len + 1 : before.len;
+    return before;
+}
+
+/** host[:port][,host[:port]...] */
+static const char *parse_sentinels(apr_pool_t *p, span in, up_redis_settings *settings)
+{
+    up_redis_host *hosts = apr_pcalloc(p, UP_REDIS_SENTINELS * sizeof(*hosts));
+    const char *wrong = NULL;
+    int count = 0;
+
+    while (in.at && !wrong) {
+        if (count == UP_REDIS_SENTINELS)
+            return BAD_SENTINELS;
+        hosts[count].port = UP_REDIS_SENTINEL_PORT;
+        wrong = parse_host(p, cut(&in, ','), &hosts[count++]);
+    }
+    settings->sentinels = hosts;
+    settings->sentinel_count = count;
+    return wrong;
+}
+
+/** Is this "name=…"? Then in is what follows. */
+static int is_parameter(span *in, const char *name)
+{
+    apr_size_t len = strlen(name);
+
+    if (in->len <= len || strncmp(in->at, name, len) != 0 || in->at[len] != '=')
+        return 0;
+    in->at += len + 1;
+    in->len -= len + 1;
+    return 1;
+}
+
+/** sentinel_password=password[&sentinel_user=user], in any order; or no query at all. */
+static const char *parse_sentinel_login(apr_pool_t *p, span in, up_redis_settings *settings)
+{
+    if (!in.at)
+        return NULL;
+    while (in.at) {
+        span parameter = cut(&in, '&');
+        const char **value = NULL;
+
+        if (is_parameter(&parameter, "sentinel_password"))
+            value = &settings->sentinel_password;
+        else if (is_parameter(&parameter, "sentinel_user"))
+            value = &settings->sentinel_username;
+        if (!value || *value || !parameter.len)
+            return BAD_QUERY;
+        *value = decode(p, parameter, "?#");
+        if (!*value)
+            return BAD_QUERY;
+    }
+    return settings->sentinel_password ? NULL : BAD_QUERY;
+}
+
+/** host[:port][,host[:port]...]/master[/db][?…] */
+static const char *parse_sentinel(apr_pool_t *p, span authority, const char *rest,
+                                  up_redis_settings *settings)
+{
+    const char *wrong = parse_sentinels(p, authority, settings);
+    span query = rest_of(rest), path = cut(&query, '?'), master;
+
+    if (wrong)
+        return wrong;
+    if (!path.len || path.at[0] != '/')
+        return BAD_MASTER;
+    cut(&path, '/');
+    master = cut(&path, '/');
+    if (!is_name(master))
+        return BAD_MASTER;
+    settings->master = apr_pstrmemdup(p, master.at, master.len);
+    settings->replicas = 1;
+    if (path.len)
+        wrong = parse_db(path, settings);
+    return wrong ? wrong : parse_sentinel_login(p, query, settings);
 }
 
 static void set_defaults(up_redis_settings *settings)
@@ -210,12 +323,14 @@ static void set_defaults(up_redis_settings *settings)
         settings->refresh_separator = UP_REDIS_REFRESH_SEPARATOR;
 }
 
-/** The schemes; another way to find a server (a sentinel, say) is one more line. */
+/** The schemes; another way to find a server is one more line. */
 static const struct scheme {
-    const char *prefix;
+    const char *prefix, *reserved; /* bytes, in user and password */
     const char *(*parse)(apr_pool_t *p, span authority, const char *rest,
                          up_redis_settings *settings);
-} schemes[] = {{"redis://", parse_tcp}, {"redis+unix://", parse_unix}};
+} schemes[] = {{"redis://", "@", parse_tcp},
+               {"redis+unix://", "@", parse_unix},
+               {"redis+sentinel://", "@,", parse_sentinel}};
 
 static const struct scheme *find_scheme(const char *url)
 {
@@ -234,8 +349,10 @@ const char *up_redis_parse(apr_pool_t *p, const char *url, up_redis_settings *se
     if (!scheme)
         return BAD_SCHEME;
     settings->host = settings->path = settings->username = settings->password = NULL;
+    settings->sentinels = NULL;
+    settings->master = settings->sentinel_username = settings->sentinel_password = NULL;
     settings->port = UP_REDIS_PORT;
-    settings->db = 0;
+    settings->db = settings->sentinel_count = settings->replicas = 0;
     set_defaults(settings);
 
     authority.at = url + strlen(scheme->prefix);
@@ -244,7 +361,8 @@ const char *up_redis_parse(apr_pool_t *p, const char *url, up_redis_settings *se
     at = memrchr(authority.at, '@', authority.len);
     if (at) {
         span user = {authority.at, (apr_size_t)(at - authority.at)};
-        const char *wrong = parse_user(p, user, settings);
+        const char *wrong = parse_user(p, user, scheme->reserved, settings);
+
         if (wrong)
             return wrong;
         authority.len -= user.len + 1;
@@ -253,11 +371,29 @@ const char *up_redis_parse(apr_pool_t *p, const char *url, up_redis_settings *se
     return scheme->parse(p, authority, authority.at + authority.len, settings);
 }
 
+const char *up_redis_show_host(apr_pool_t *p, const char *host, int port)
+{
+    return apr_psprintf(p, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+}
+
+static const char *show_sentinels(apr_pool_t *p, const up_redis_settings *settings)
+{
+    const char *list = "";
+
+    for (int i = 0; i < settings->sentinel_count; i++)
+        list = apr_pstrcat(
+            p, list, i ? "," : "",
+            up_redis_show_host(p, settings->sentinels[i].host, settings->sentinels[i].port), NULL);
+    return list;
+}
+
 const char *up_redis_display(apr_pool_t *p, const up_redis_settings *settings)
 {
     if (settings->path)
         return apr_psprintf(p, "redis+unix://%s?db=%d", settings->path, settings->db);
-    if (strchr(settings->host, ':'))
-        return apr_psprintf(p, "redis://[%s]:%d/%d", settings->host, settings->port, settings->db);
-    return apr_psprintf(p, "redis://%s:%d/%d", settings->host, settings->port, settings->db);
+    if (settings->sentinels)
+        return apr_psprintf(p, "redis+sentinel://%s/%s/%d", show_sentinels(p, settings),
+                            settings->master, settings->db);
+    return apr_psprintf(p, "redis://%s/%d", up_redis_show_host(p, settings->host, settings->port),
+                        settings->db);
 }

@@ -6,6 +6,12 @@
  *
  *   redis://[user:password@]host[:port][/db]
  *   redis+unix://[user:password@]/path/to.sock[?db=N]
+ *   redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/db]
+ *       [?sentinel_password=password[&sentinel_user=user]]
+ *
+ * The hosts of the last are sentinels (1 to UP_REDIS_SENTINELS), master is the name
+ * under which they watch the server; user, password and db are the server's, as
+ * in the other forms, and what the sentinels themselves want is in the query.
  *
  * The generic syntax is RFC 3986's; an IPv6 address stands in brackets, and a
  * character of user, password or path that means something in a URL is
@@ -19,6 +25,7 @@
 
 /** What a setting is where nothing else was said. */
 #define UP_REDIS_PORT 6379
+#define UP_REDIS_SENTINEL_PORT 26379
 #define UP_REDIS_TIMEOUT apr_time_from_msec(500)
 #define UP_REDIS_SCAN_TIMEOUT apr_time_from_sec(2)
 #define UP_REDIS_CONNECTIONS 64
@@ -26,14 +33,32 @@
 #define UP_REDIS_REFRESH_PREFIX "refresh_token:"
 #define UP_REDIS_REFRESH_SEPARATOR ":"
 
+/** How many sentinels a URL can name. */
+#define UP_REDIS_SENTINELS 8
+
+typedef struct up_redis_host {
+    const char *host; /* a name or an address without brackets */
+    int port;         /* 1 to 65535 */
+} up_redis_host;
+
 typedef struct up_redis_settings {
-    /* From the URL. */
-    const char *host;     /* a name or an address without brackets; NULL where path is set */
-    int port;             /* 1 to 65535 */
-    const char *path;     /* of a Unix socket, at most 107 bytes; NULL where host is set */
+    /* From the URL: one of host, path and sentinels; the other two are NULL. */
+    const char *host;     /* as up_redis_host's */
+    int port;             /* likewise */
+    const char *path;     /* of a Unix socket, at most 107 bytes */
     int db;               /* 0 or more */
     const char *username; /* NULL: the default user */
     const char *password; /* NULL: no AUTH is sent; a secret */
+
+    const up_redis_host *sentinels; /* who know where the server is */
+    int sentinel_count;
+    const char *master;            /* what they call it: letters, digits, '.', '-', '_' */
+    const char *sentinel_username; /* as username and password, for the sentinels */
+    const char *sentinel_password;
+
+    /* From elsewhere, where up_redis_parse() has not set what is right: 1 with sentinels, else 0.
+     */
+    int replicas; /* how many must have what is written before it counts as done */
 
     /* From elsewhere. */
     apr_interval_time_t timeout;      /* for one call as a whole: waiting for a connection,
@@ -57,6 +82,9 @@ typedef struct up_redis_settings {
  *         the settings are then undefined. Strings are in p.
  */
 const char *up_redis_parse(apr_pool_t *p, const char *url, up_redis_settings *settings);
+
+/** "host:port", an IPv6 address in brackets; in p. */
+const char *up_redis_show_host(apr_pool_t *p, const char *host, int port);
 
 /** The URL without user and password, for logs; in p. */
 const char *up_redis_display(apr_pool_t *p, const up_redis_settings *settings);

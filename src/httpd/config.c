@@ -69,6 +69,7 @@ static void merge_tokens(up_config *merged, const up_config *base, const up_conf
     /* A virtual host with tables has no Redis from the main server. */
     MERGE_SET(tokens_set, redis);
     MERGE_SET(tokens_set, token_tables);
+    MERGE_SET(tokens_set, fail_open);
     MERGE(tokens_set);
     MERGE_SET(cookie_set, cookie);
     MERGE(cookie_set);

@@ -86,6 +86,7 @@ typedef struct up_config {
     /* Where tokens are: one of them, or nowhere. */
     up_redis_settings *redis;
     up_sql_tokens_settings *token_tables;
+    int fail_open; /* where Redis can't be asked, a token is let through */
     int tokens_set;
     const char *cookie; /* the Set-Cookie that clears the refresh token, or NULL */
     int cookie_set;
@@ -113,8 +114,9 @@ typedef struct up_config {
     up_model *model; /* NULL where this server has no contract */
     up_token_rules rules;
 
-    /* Made by the door: in the parent, for all children, where there is Cloudinary; */
-    const up_breaker *breaker;
+    /* Made by the door: in the parent, for all children, where there is Cloudinary, and where
+     * the token store may fail open; */
+    const up_breaker *breaker, *check_breaker;
     /* and in each child. */
     up_service *service;
     up_journal *journal_store; /* NULL where the contract promises nothing */

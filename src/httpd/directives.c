@@ -53,8 +53,10 @@ const command_rec up_directives[] = {
            "the claim that Require userprofile-role looks at (default roles)"),
     SERVER(TAKE12, "UserProfileRoleAlias", up_add_role_alias,
            "a role that tokens have, and the one that it counts as; or none"),
-    SERVER(TAKE_ARGV, "UserProfileTokenStore", up_set_token_store,
-           "URL of Redis [blacklist=prefix] [sessions=prefix]; or @file with the URL; or none"),
+    SERVER(
+        TAKE_ARGV, "UserProfileTokenStore", up_set_token_store,
+        "URL of Redis [blacklist=prefix] [sessions=prefix] [replicas=number] [fail=closed|open]; "
+        "or @file with the URL; or none"),
     SERVER(TAKE12, "UserProfileCookie", up_set_cookie,
            "the refresh token's cookie, cleared with the account, and its attributes; or none"),
 

@@ -115,32 +115,71 @@ static const char *set_token_tables(cmd_parms *cmd, up_config *config, int argc,
     return NULL;
 }
 
-static const char *set_redis(cmd_parms *cmd, up_config *config, int argc, char *const argv[])
-{
-    const char *url, *error, *value;
-    int i;
+/* What may stand after the URL. */
+typedef struct store_options {
+    const char *blacklist, *sessions; /* NULL: not said */
+    int replicas;                     /* -1: not said */
+    int fail_open;
+} store_options;
 
-    config->redis = apr_pcalloc(cmd->pool, sizeof(*config->redis));
-    for (i = 1; i < argc; i++) {
-        if ((value = up_option(argv[i], "blacklist")))
-            config->redis->blacklist_prefix = value;
-        else if ((value = up_option(argv[i], "sessions")))
-            config->redis->refresh_prefix = value;
-        else
-            /* Not shown: it may be a piece of a URL that has a blank in its password. */
-            return apr_psprintf(cmd->pool,
-                                "%s: argument %d is no option; after the URL there are "
-                                "blacklist=PREFIX and sessions=PREFIX",
-                                cmd->cmd->name, i + 1);
+static const char *read_store_option(cmd_parms *cmd, store_options *options, int number,
+                                     const char *argument)
+{
+    const char *value;
+
+    if ((value = up_option(argument, "blacklist"))) {
+        options->blacklist = value;
+    } else if ((value = up_option(argument, "sessions"))) {
+        options->sessions = value;
+    } else if ((value = up_option(argument, "replicas"))) {
+        return up_parse_int(cmd, "replicas", value, 0, 100, &options->replicas);
+    } else if ((value = up_option(argument, "fail"))) {
+        options->fail_open = strcasecmp(value, "open") == 0;
+        if (!options->fail_open && strcasecmp(value, "closed") != 0)
+            return apr_psprintf(cmd->pool, "%s: fail is closed or open, not '%s'", cmd->cmd->name,
+                                value);
+    } else {
+        /* Not shown: it may be a piece of a URL that has a blank in its password. */
+        return apr_psprintf(cmd->pool,
+                            "%s: argument %d is no option; after the URL there are "
+                            "blacklist=PREFIX and sessions=PREFIX, replicas=NUMBER and "
+                            "fail=closed|open",
+                            cmd->cmd->name, number);
     }
-    error = up_secret_argument(cmd, argv[0], &url);
+    return NULL;
+}
+
+static const char *read_store_url(cmd_parms *cmd, const char *argument,
+                                  const store_options *options, up_redis_settings *redis)
+{
+    const char *url, *error = up_secret_argument(cmd, argument, &url);
+
     if (error)
         return error;
-    error = up_redis_parse(cmd->pool, url, config->redis);
+    redis->blacklist_prefix = options->blacklist;
+    redis->refresh_prefix = options->sessions;
+    error = up_redis_parse(cmd->pool, url, redis);
     if (error)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);
-    up_mask_argument(cmd, argv[0], up_redis_display(cmd->pool, config->redis));
+    if (options->replicas >= 0)
+        redis->replicas = options->replicas;
+    up_mask_argument(cmd, argument, up_redis_display(cmd->pool, redis));
     return NULL;
+}
+
+static const char *set_redis(cmd_parms *cmd, up_config *config, int argc, char *const argv[])
+{
+    store_options options = {.replicas = -1};
+    const char *error = NULL;
+    int i;
+
+    for (i = 1; i < argc && !error; i++)
+        error = read_store_option(cmd, &options, i + 1, argv[i]);
+    if (error)
+        return error;
+    config->redis = apr_pcalloc(cmd->pool, sizeof(*config->redis));
+    config->fail_open = options.fail_open;
+    return read_store_url(cmd, argv[0], &options, config->redis);
 }
 
 const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *const argv[])
@@ -150,6 +189,7 @@ const char *up_set_token_store(cmd_parms *cmd, void *unused, int argc, char *con
     (void)unused;
     config->tokens_set = 1;
     config->redis = NULL;
+    config->fail_open = 0;
     config->token_tables = NULL;
     if (argc < 1)
         return apr_psprintf(cmd->pool,

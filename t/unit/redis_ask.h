@@ -60,10 +60,10 @@ __attribute__((unused)) static int logged(const char *word)
 /** Does it fail within the limit, and say so? */
 __attribute__((unused)) static void fails(up_token_store *store, const char *name, const char *word)
 {
-    apr_time_t start = up_redis_now(), took;
+    apr_time_t start = up_clock(), took;
     int answer = revoked(store);
 
-    took = up_redis_now() - start;
+    took = up_clock() - start;
     is_int(answer, -1, name);
     ok(logged(word), "  for the reason '%s'", word);
     ok(took < TIMEOUT + SLACK, "  within %d ms", (int)(took / 1000));
@@ -92,11 +92,11 @@ __attribute__((unused)) static void *ask_once(void *data)
     asker *a = data;
     apr_pool_t *p;
     up_problem *problem;
-    apr_time_t start = up_redis_now();
+    apr_time_t start = up_clock();
 
     apr_pool_create(&p, NULL);
     problem = a->store->is_revoked(a->store, p, "secret-jti", &a->answer);
-    a->took = up_redis_now() - start;
+    a->took = up_clock() - start;
     if (problem) {
         a->answer = -1;
         apr_cpystrn(a->log, problem->log, sizeof(a->log));

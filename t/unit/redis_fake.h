@@ -30,7 +30,8 @@ struct fake {
     fake_script script;
     const char *text; /* for the script */
     size_t text_len;
-    int delay; /* likewise: microseconds */
+    int delay;  /* likewise: microseconds */
+    void *data; /* likewise */
     int fd, port;
     pthread_t thread;
     int accepted;
@@ -40,14 +41,14 @@ struct fake {
     size_t log_len;
 };
 
-/** Waits for a command, or a part of it; logs it. 0 where the client has left. */
-__attribute__((unused)) static int fake_read(fake *f, int fd)
+/** Waits for a command, or a part of it, as text; logs it. 0 where the client has left. */
+static int fake_command(fake *f, int fd, char *buffer, size_t size)
 {
-    char buffer[16 * 1024];
-    ssize_t len = recv(fd, buffer, sizeof(buffer), 0);
+    ssize_t len = recv(fd, buffer, size - 1, 0);
 
     if (len <= 0)
         return 0;
+    buffer[len] = '\0';
     pthread_mutex_lock(&f->mutex);
     if (f->log_len + (size_t)len < sizeof(f->log)) {
         memcpy(f->log + f->log_len, buffer, (size_t)len);
@@ -55,6 +56,13 @@ __attribute__((unused)) static int fake_read(fake *f, int fd)
     }
     pthread_mutex_unlock(&f->mutex);
     return 1;
+}
+
+__attribute__((unused)) static int fake_read(fake *f, int fd)
+{
+    char buffer[16 * 1024];
+
+    return fake_command(f, fd, buffer, sizeof(buffer));
 }
 
 /** 0 where the client has left. */

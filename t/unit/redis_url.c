@@ -45,6 +45,29 @@ static const struct good {
      "redis+unix:///run/redis.sock?db=0"},
 };
 
+/** URLs of sentinels: these as up_redis_display() shows them. */
+static const struct watched {
+    const char *url, *master;
+    int db;
+    const char *username, *password, *sentinel_username, *sentinel_password, *display;
+} watcheds[] = {
+    {"redis+sentinel://h/m", "m", 0, NULL, NULL, NULL, NULL, "redis+sentinel://h:26379/m/0"},
+    {"redis+sentinel://h/m/", "m", 0, NULL, NULL, NULL, NULL, "redis+sentinel://h:26379/m/0"},
+    {"REDIS+Sentinel://a,b:1,[::1],[::2]:65535,10.0.0.1/My_master-1.x/12", "My_master-1.x", 12,
+     NULL, NULL, NULL, NULL,
+     "redis+sentinel://a:26379,b:1,[::1]:26379,[::2]:65535,10.0.0.1:26379/My_master-1.x/12"},
+    {"redis+sentinel://1,2,3,4,5,6,7,8/m", "m", 0, NULL, NULL, NULL, NULL,
+     "redis+sentinel://1:26379,2:26379,3:26379,4:26379,5:26379,6:26379,7:26379,8:26379/m/0"},
+    {"redis+sentinel://:secret@a,b/m", "m", 0, NULL, "secret", NULL, NULL,
+     "redis+sentinel://a:26379,b:26379/m/0"},
+    {"redis+sentinel://me:s%2Cec%40ret@a,b/m/3?sentinel_password=p%26w", "m", 3, "me", "s,ec@ret",
+     NULL, "p&w", "redis+sentinel://a:26379,b:26379/m/3"},
+    {"redis+sentinel://a/m?sentinel_password=p=w/@:&sentinel_user=watch%25er", "m", 0, NULL, NULL,
+     "watch%er", "p=w/@:", "redis+sentinel://a:26379/m/0"},
+    {"redis+sentinel://a/m/0?sentinel_user=u&sentinel_password=p", "m", 0, NULL, NULL, "u", "p",
+     "redis+sentinel://a:26379/m/0"},
+};
+
 /** URLs that are refused, and a word that the sentence must have. Each "hunter2"
  *  (or "hunter" and "2" around what breaks the URL) is a password. */
 static const struct bad {
@@ -56,7 +79,6 @@ static const struct bad {
     {"redis:/localhost", "redis://"},
     {" redis://localhost", "redis://"},
     {"rediss://:hunter2@localhost", "redis://"},
-    {"redis+sentinel://:hunter2@h:26379/mymaster", "redis://"},
     {"http://:hunter2@localhost", "redis://"},
     {"unix:///run/redis.sock", "redis+unix://"},
     {"redis://", "host"},
@@ -115,6 +137,58 @@ static const struct bad {
     {"redis://m%00e:hunter2@h", "percent-encoded"},
     {"redis://me:hunter 2@h", "percent-encoded"},
     {"redis://me:hunter\t2@h", "percent-encoded"},
+    {"redis+sentinel:", "redis+sentinel://"},
+    {"redis+sentinel://", "host"},
+    {"redis+sentinel:///m", "host"},
+    {"redis+sentinel://,/m", "host"},
+    {"redis+sentinel://a,/m", "host"},
+    {"redis+sentinel://,a/m", "host"},
+    {"redis+sentinel://a,,b/m", "host"},
+    {"redis+sentinel://a;b/m", "host"},
+    {"redis+sentinel://a, b/m", "host"},
+    {"redis+sentinel://:hunter2@/m", "host"},
+    {"redis+sentinel://a,:hunter2@b,c/m", "a comma too"},
+    {"redis+sentinel://:hunter2@a,:hunter2@b/m", "percent-encoded"},
+    {"redis+sentinel://me:hunter2,hunter2@b,c/m", "a comma too"},
+    {"redis+sentinel://[::1,b/m", "host"},
+    {"redis+sentinel://a:0/m", "port"},
+    {"redis+sentinel://a,b:65536/m", "port"},
+    {"redis+sentinel://a,b:/m", "port"},
+    {"redis+sentinel://a:1:2,b/m", "port"},
+    {"redis+sentinel://1,2,3,4,5,6,7,8,9/m", "1 to 8 sentinels"},
+    {"redis+sentinel://:hunter2@a,b", "name of the master"},
+    {"redis+sentinel://a,b/", "name of the master"},
+    {"redis+sentinel://a,b//0", "name of the master"},
+    {"redis+sentinel://a,b?sentinel_password=hunter2", "name of the master"},
+    {"redis+sentinel://a,b/my%20master", "name of the master"},
+    {"redis+sentinel://a,b/my master", "name of the master"},
+    {"redis+sentinel://a,b/m\xC3\xBC", "name of the master"},
+    {"redis+sentinel://a,b/m#x", "name of the master"},
+    {"redis+sentinel://me:hunter/2@a,b/m", "percent-encoded"},
+    {"redis+sentinel://a,b/m/x", "database"},
+    {"redis+sentinel://a,b/m/-1", "database"},
+    {"redis+sentinel://a,b/m/0/", "database"},
+    {"redis+sentinel://a,b/m//", "database"},
+    {"redis+sentinel://a,b/m/1000000000", "database"},
+    {"redis+sentinel://a,b/m/0#x", "database"},
+    {"redis+sentinel://hunter2@a,b/m", "user:password"},
+    {"redis+sentinel://me:@a,b/m", "user:password"},
+    {"redis+sentinel://a,b/m?", "sentinel_password"},
+    {"redis+sentinel://a,b/m?db=1", "sentinel_password"},
+    {"redis+sentinel://a,b/m?password=hunter2", "sentinel_password"},
+    {"redis+sentinel://a,b/m?sentinel_password", "sentinel_password"},
+    {"redis+sentinel://a,b/m?sentinel_password=", "sentinel_password"},
+    {"redis+sentinel://a,b/m?sentinel_user=me", "not without the first"},
+    {"redis+sentinel://a,b/m?sentinel_user=&sentinel_password=hunter2", "not empty"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter2&", "each once"},
+    {"redis+sentinel://a,b/m?&sentinel_password=hunter2", "each once"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter2&sentinel_password=hunter2", "each once"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter2&x=1", "each once"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter?2", "percent-encoded"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter#2", "percent-encoded"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter%2", "percent-encoded"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter%002", "percent-encoded"},
+    {"redis+sentinel://a,b/m?sentinel_password=hunter 2", "percent-encoded"},
     {"redis+unix://", "path"},
     {"redis+unix:///", "path"},
     {"redis+unix://?db=1", "path"},
@@ -151,6 +225,27 @@ static void test_good(const struct good *good)
     is(settings.username, good->username, "  its user");
     is(settings.password, good->password, "  its password");
     is(up_redis_display(pool, &settings), good->display, "  as it is shown");
+    ok(!settings.sentinels && !settings.master, "  no sentinels");
+    is_int(settings.replicas, 0, "  no replica is waited for");
+}
+
+static void test_watched(const struct watched *watched)
+{
+    up_redis_settings settings = {.host = "old", .path = "/old", .sentinel_password = "old"};
+    const char *wrong = up_redis_parse(pool, watched->url, &settings);
+
+    is(wrong, NULL, apr_psprintf(pool, "taken: %s", watched->url));
+    if (wrong)
+        return;
+    is(settings.master, watched->master, "  the master's name");
+    is_int(settings.db, watched->db, "  its database");
+    is(settings.username, watched->username, "  its user");
+    is(settings.password, watched->password, "  its password");
+    is(settings.sentinel_username, watched->sentinel_username, "  the sentinels' user");
+    is(settings.sentinel_password, watched->sentinel_password, "  the sentinels' password");
+    is(up_redis_display(pool, &settings), watched->display, "  the sentinels, as they are shown");
+    ok(!settings.host && !settings.path, "  no server by itself");
+    is_int(settings.replicas, 1, "  one replica is waited for");
 }
 
 static void test_bad(const struct bad *bad)
@@ -240,11 +335,13 @@ static void test_mutations(void)
 {
     static const char *const urls[] = {"redis://me:%20x@[2001:db8::1]:6379/12",
                                        "redis+unix://me:p@/run/x%20y.sock?db=12",
-                                       "redis://user:pass@host.example:1/1"};
+                                       "redis://user:pass@host.example:1/1",
+                                       "redis+sentinel://u:p@a:1,[::1],b/m.x/"
+                                       "1?sentinel_user=u&sentinel_password=%41"};
     static const char bytes[] = "\x01 %@:/?#[]0a\x7f\xff";
     int read = 0, shown = 0;
 
-    for (apr_size_t u = 0; u < 3; u++) {
+    for (apr_size_t u = 0; u < sizeof(urls) / sizeof(urls[0]); u++) {
         for (apr_size_t i = 0; i < strlen(urls[u]); i++) {
             for (apr_size_t b = 0; b < sizeof(bytes); b++) {
                 up_redis_settings settings = {0};
@@ -266,6 +363,8 @@ int main(void)
     apr_pool_create(&pool, NULL);
     for (apr_size_t i = 0; i < sizeof(goods) / sizeof(goods[0]); i++)
         test_good(&goods[i]);
+    for (apr_size_t i = 0; i < sizeof(watcheds) / sizeof(watcheds[0]); i++)
+        test_watched(&watcheds[i]);
     for (apr_size_t i = 0; i < sizeof(bads) / sizeof(bads[0]); i++)
         test_bad(&bads[i]);
     test_defaults();
