@@ -86,9 +86,13 @@ static void test_hung(const char *url)
     is_int(revoked(store), 0, "and the one after it");
 }
 
+static int descriptors_before;
+
+/** Once each of a hundred threads has its connection. */
 static void go_on(void)
 {
-    usleep(200000);
+    for (int i = 0; i < 500 && count_descriptors() < descriptors_before + 100; i++)
+        usleep(10000);
     kill(server.pid, SIGCONT);
 }
 
@@ -102,6 +106,7 @@ static up_token_store *hundred_idle(const char *url)
 
     up_redis_parse(pool, url, &settings);
     store = up_redis_tokens_create(pool, &settings);
+    descriptors_before = count_descriptors();
     kill(server.pid, SIGSTOP);
     is_int(ask_at_once(store, askers, 100, go_on), 100, "a hundred requests at once");
     clients = server_info(&server, "clients", "connected_clients") - clients;
