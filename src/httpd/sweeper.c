@@ -236,10 +236,9 @@ static apr_status_t add(apr_pool_t *p, ap_watchdog_t *watchdog, server_rec *s)
     baton->server = s;
     baton->config = up_config_of(s);
     baton->gate = process_gate;
-    return register_callback(watchdog,
-                             is_swept(baton->config) ? apr_time_from_sec(baton->config->sweep)
-                                                     : SELDOM,
-                             baton, run);
+    return register_callback(
+        watchdog, is_swept(baton->config) ? apr_time_from_sec(baton->config->sweep) : SELDOM, baton,
+        run);
 }
 
 /* A contract that virtual hosts share is swept once. */
@@ -247,8 +246,7 @@ static int is_another(server_rec *s, const server_rec *main_server)
 {
     const up_config *config = up_config_of(s);
 
-    return config->model &&
-           (s == main_server || config != up_config_of((server_rec *)main_server));
+    return config->model && (s == main_server || config != up_config_of((server_rec *)main_server));
 }
 
 const char *up_sweeper_register(apr_pool_t *p, server_rec *s)
