@@ -220,7 +220,7 @@ static void end(up_redis_sentinel *sentinel)
 static void refresh(up_redis_sentinel *sentinel, apr_time_t deadline, apr_pool_t *p)
 {
     const int count = sentinel->settings->sentinel_count, first = sentinel->first;
-    master named;
+    master named = {.number = 0};
     const char *wrong;
 
     if (sentinel->busy || sentinel->doubtful || up_clock() - sentinel->since < FRESH)

@@ -225,7 +225,7 @@ static const char *parse_unix(apr_pool_t *p, span authority, const char *rest,
  *  there is none. */
 static span cut(span *in, char separator)
 {
-    const char *found = memchr(in->at, separator, in->len);
+    const char *found = in->len ? memchr(in->at, separator, in->len) : NULL;
     span before = {in->at, found ? (apr_size_t)(found - in->at) : in->len};
 
     in->at = found ? found + 1 : NULL;

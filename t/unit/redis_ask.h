@@ -16,7 +16,7 @@
 
 /** What a call may take beyond its limit, on a busy machine under a sanitizer. */
 #define SLACK apr_time_from_msec(600)
-#define TIMEOUT apr_time_from_msec(300)
+#define TIMEOUT apr_time_from_msec(400)
 
 static apr_pool_t *pool; /* of one test */
 
