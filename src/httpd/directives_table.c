@@ -64,14 +64,14 @@ static const char *check_length_option(cmd_parms *cmd, const up_field *field, in
                         cmd->cmd->name, field->name, up_type_name(type), is_min ? "min" : "max");
 }
 
-static const char *set_length(cmd_parms *cmd, up_field *field, const char *min, const char *max)
+static const char *set_length(cmd_parms *cmd, up_field *field, int is_min, const char *value)
 {
-    const char *error = check_length_option(cmd, field, min != NULL);
+    const char *error = check_length_option(cmd, field, is_min);
 
     if (error)
         return error;
-    return min ? up_parse_int(cmd, "min", min, 0, 65536, &field->min)
-               : up_parse_int(cmd, "max", max, 1, 65536, &field->max);
+    return is_min ? up_parse_int(cmd, "min", value, 0, 65536, &field->min)
+                  : up_parse_int(cmd, "max", value, 1, 65536, &field->max);
 }
 
 /* One of a field's options: column=, value=, min=, max=, or a word. */
@@ -94,9 +94,9 @@ static const char *set_field_option(cmd_parms *cmd, up_field *field, const char 
     if ((field->value = up_option(option, "value")))
         return NULL;
     if ((value = up_option(option, "min")))
-        return set_length(cmd, field, value, NULL);
+        return set_length(cmd, field, 1, value);
     if ((value = up_option(option, "max")))
-        return set_length(cmd, field, NULL, value);
+        return set_length(cmd, field, 0, value);
     return apr_psprintf(cmd->pool,
                         "%s: '%s' is no option; there are column=NAME, value=CONSTANT, writable, "
                         "nullable, min=N and max=N",

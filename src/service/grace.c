@@ -59,14 +59,14 @@ static up_problem *erase(const up_grace *grace, up_grace_place *place, apr_pool_
     failures failures = {0};
     up_problem *problem = NULL;
     apr_pool_t *each;
-    int i;
+    int i, done;
 
     apr_pool_create(&each, p);
     for (i = 0; i < keys->nelts && failures.in_a_row < AWAY && !grace->is_stopping(grace->baton);
          i++) {
         const char *key = APR_ARRAY_IDX(keys, i, const char *);
-        int done = 0;
 
+        done = 0;
         apr_pool_clear(each);
         problem = users->expire(users, each, key, &done);
         *erased += done;
