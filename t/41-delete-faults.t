@@ -211,6 +211,48 @@ subtest 'the database fails' => sub {
     is_deleted(delete_me($person), 'and then it succeeds');
 };
 
+# The account's row decides, on each node, with each token, whatever Redis knows or does.
+subtest 'on every node at once' => sub {
+    my $other = node()->start;
+    my %nodes = ('the same node' => $at, 'another node' => {port => $other->{port}});
+    my $refused = sub {
+        my ($name, $status, $code, @token) = @_;
+
+        for my $where (sort keys %nodes) {
+            is_error(me($_, token => token(@token), %{$nodes{$where}}, $_ eq 'PATCH' ? (json => {full_name => 'Eve'}) : ()),
+                $status, $code, "$name: $_ on $where, with a token that Redis does not know") for qw(GET PATCH);
+        }
+    };
+
+    my $person = resident();
+    db()->do('UPDATE users SET is_active = false WHERE id = ?', undef, $person->{id});
+    $refused->('deactivated', 403, 'ACCOUNT_DEACTIVATED', sub => $person->{email});
+
+    for my $query ('', '?hard=true') {
+        my @gone = $query ? (401, 'INVALID_CREDENTIALS') : (403, 'ACCOUNT_DELETED');
+
+        $person = resident();
+        # Redis reads, and takes no revocation: the request that deletes waits for that in vain.
+        redis('CLIENT', 'PAUSE', 3000, 'WRITE');
+        my $deletion = begin_request('DELETE', "$ME$query", token => $person->{token}, port => $other->{port});
+        ok(wait_for(5, sub { my $row = user_row($person->{id}); !$row || $row->{deleted_at} }),
+            "DELETE $query: the database has committed");
+        $refused->("DELETE $query, and Redis takes no writes", @gone, sub => $person->{email});
+        is(end_request($deletion)->code, 200, "DELETE $query: its answer");
+        redis('CLIENT', 'UNPAUSE');
+        is(is_blacklisted($person), 0, "DELETE $query: and its token is not revoked yet");
+        is_error(me('GET', token => $person->{token}, %{$nodes{$_}}), @gone, "DELETE $query: the token itself, on $_")
+            for sort keys %nodes;
+    }
+    # Nobody is let in unchecked, so nobody whose account is gone is.
+    servers->stop_redis;
+    $refused->('deleted, and Redis is down', 503, 'SERVICE_UNAVAILABLE', sub => $person->{email});
+    servers->start_redis;
+    redis('ACL', 'SETUSER', 'up41', 'reset', 'on', '>secret41', '~*', '+@all');
+    $other->stop;
+    journal_clear();
+};
+
 subtest 'among many keys' => sub {
     my $person = resident();
     my $pipe = Redis->new(sock => servers->{redis_socket});
