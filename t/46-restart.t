@@ -87,7 +87,8 @@ sub none_failed {
     my ($load, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    return is_deeply($load->{failed}, [], "$name: none of $load->{made} requests has failed");
+    return is_deeply([map { "$_->{path}: $_->{why}" } @{$load->{failed}}], [],
+        "$name: none of $load->{made} requests has failed");
 }
 
 # The invariant of pictures, for these people.

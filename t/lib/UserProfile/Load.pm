@@ -20,7 +20,7 @@ UserProfile::Load - clients that ask again and again while a test breaks somethi
 =head1 DESCRIPTION
 
 Each client is a process that calls its sub with 1, 2, 3, ... and writes down what came of it, until
-C<stop>, until the sub returns nothing, or for two minutes at most. An answer is a hash:
+C<stop>, until the sub returns nothing, or for C<$LONGEST> seconds. An answer is a hash:
 
     client    the number of the client, from 0
     i         what its sub was called with
@@ -28,6 +28,7 @@ C<stop>, until the sub returns nothing, or for two minutes at most. An answer is
     seconds
     status    200, 503, ..., or "none" where there was no answer
     retry     its Retry-After, or ""
+    note      what else the sub has returned, or ""
 
 =cut
 
@@ -45,7 +46,7 @@ our @EXPORT = qw(at_once statuses slowest is_bounded);
 
 # Between two requests of a client: so that the load is the same on a fast machine.
 my $PAUSE = 0.02;
-my $LONGEST = 120;
+our $LONGEST = 120;
 
 sub start {
     my ($class, @clients) = @_;
@@ -77,11 +78,11 @@ sub _ask {
     open my $out, '>>', $file or die "$file: $!\n";
     for (my $i = 1; time < $end && !$stopped->can_read($i > 1 ? $PAUSE : 0); $i++) {
         my $began = time;
-        my $response = eval { $client->($i) };
+        my ($response, $note) = eval { $client->($i) };
         last if !$response && !$@;
         my ($status, $retry) = $response
             ? ($response->code, $response->header('Retry-After') // '') : ('none', '');
-        syswrite $out, join("\t", $i, $began, time - $began, $status, $retry) . "\n";
+        syswrite $out, join("\t", $i, $began, time - $began, $status, $retry, $note // '') . "\n";
     }
     return;
 }
@@ -94,7 +95,7 @@ sub answers {
     for my $client (0 .. $#{$self->{files}}) {
         for (slurp($self->{files}[$client]) =~ /(.*)\n/g) {
             my %answer = (client => $client);
-            @answer{qw(i began seconds status retry)} = split /\t/, $_, 5;
+            @answer{qw(i began seconds status retry note)} = split /\t/, $_, 6;
             push @answers, \%answer;
         }
     }
