@@ -289,7 +289,11 @@ SKIP: {
         my $before = memory($child)->{rss};
         $codes{$put->()}++ for 1 .. 40;
         is_deeply(\%codes, {200 => 50}, '50 uploads of 5 MiB');
-        cmp_ok(memory($child)->{rss} - $before, '<', 20 * 1024 * 1024, 'the child has not grown by a tenth of 40 of them');
+        SKIP: {
+            skip 'a sanitizer keeps memory for itself', 1 if is_sanitized();
+            cmp_ok(memory($child)->{rss} - $before, '<', 20 * 1024 * 1024,
+                'the child has not grown by a tenth of 40 of them');
+        }
         is(scalar(assets()), 1, 'one asset is left');
     };
 

@@ -283,7 +283,8 @@ if (!embedded) {
 
 # --- Children that end while they sweep ------------------------------------------------------------
 
-for my $signal (qw(TERM USR1)) {
+# Only Postgres can be made to let a sweep wait.
+for my $signal (embedded() ? () : qw(TERM USR1)) {
     my $ending = node(defines => {USERPROFILE_SWEEP => 1})->start;
     my $locked = DBI->connect('dbi:Pg:dbname=fluentmeet;host=' . servers()->{postgres}, 'postgres', '',
         {RaiseError => 1, AutoCommit => 0});
