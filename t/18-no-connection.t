@@ -70,7 +70,8 @@ sub is_out_of_reach {
         push @others, request('GET', '/index.html', %here)->code . me('GET', %here)->code;
         push @took, time - $start;
         sleep 0.05;
-        $most = $relay->connections if $relay->connections > $most;
+        my $count = $relay->connections;
+        $most = $count if $count > $most;
     };
     my @answers = (gets(20, $node, meanwhile => $meanwhile), at_once(20, 'PATCH', $ME, token => $token,
         body => '{"full_name":"After"}', meanwhile => $meanwhile, %here));
