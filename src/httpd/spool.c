@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpd/spool.h"
 
+#include <apr_portable.h>
 #include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Not by apr_temp_dir_get(), which goes to another folder where this one is full: a
  * sysadmin has chosen it, for its size or for whoever else may read it. */
@@ -25,7 +29,28 @@ static up_problem *failed(const up_spool *spool, const char *what, apr_status_t 
                              what, folder(), apr_strerror(status, why, sizeof(why)));
 }
 
-static up_problem *open_file(up_spool *spool)
+static apr_status_t close_file(void *file)
+{
+    return apr_file_close(file);
+}
+
+/* Where a file system can, it never has a name: a process that is killed between two
+ * calls leaves nothing either. */
+static apr_status_t open_nameless(up_spool *spool)
+{
+    apr_os_file_t fd = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+    apr_status_t status;
+
+    if (fd < 0)
+        return errno;
+    status = apr_os_file_put(&spool->file, &fd, APR_FOPEN_READ | APR_FOPEN_WRITE, spool->pool);
+    if (status == APR_SUCCESS)
+        apr_pool_cleanup_register(spool->pool, spool->file, close_file, apr_pool_cleanup_null);
+    return status;
+}
+
+static apr_status_t open_and_unlink(up_spool *spool)
 {
     char *name = apr_pstrcat(spool->pool, folder(), "/userprofile.XXXXXX", NULL);
     apr_status_t status = apr_file_mktemp(&spool->file, name,
@@ -33,13 +58,23 @@ static up_problem *open_file(up_spool *spool)
                                               APR_FOPEN_EXCL | APR_FOPEN_BINARY,
                                           spool->pool);
 
-    if (status != APR_SUCCESS) {
-        spool->file = NULL;
-        return failed(spool, "opened", status);
-    }
-    /* From here on it lives as long as its descriptor, a kill -9 included. */
-    apr_file_remove(name, spool->pool);
-    return NULL;
+    if (status == APR_SUCCESS)
+        apr_file_remove(name, spool->pool);
+    return status;
+}
+
+/* Either way it lives as long as its descriptor. */
+static up_problem *open_file(up_spool *spool)
+{
+    apr_status_t status = open_nameless(spool);
+
+    /* NFS, for one, and the kernels that take the flags for those of a folder */
+    if (status == EOPNOTSUPP || status == EISDIR || status == EINVAL)
+        status = open_and_unlink(spool);
+    if (status == APR_SUCCESS)
+        return NULL;
+    spool->file = NULL;
+    return failed(spool, "opened", status);
 }
 
 static void keep_head(up_spool *spool, const char *data, apr_size_t len)

@@ -49,7 +49,7 @@ sub descriptors {
     my ($pid) = @_;
     my @links = map { readlink($_) // () } glob "/proc/$pid/fd/*";
 
-    return {files => scalar(grep { m{/userprofile\.\w{6}(?: |\z)} } @links), sockets => scalar(grep { /^socket:/ } @links),
+    return {files => scalar(grep { m{/(?:userprofile\.\w{6}|#\d+)(?: |\z)} } @links), sockets => scalar(grep { /^socket:/ } @links),
         all => scalar @links};
 }
 
