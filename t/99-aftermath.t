@@ -5,11 +5,12 @@
 use strict;
 use warnings;
 use Test::More;
+use UserProfile::Lanes qw(lanes);
 use UserProfile::Test;
 
-my $scratch = scratch();
-my @logs = grep { -e } 't/logs/error_log', glob "$scratch/node-*/error_log";
-my @reports = glob "$scratch/sanitizer/*";
+my @lanes = lanes();
+my @logs = grep { -e } map { ("$_/top/t/logs/error_log", glob "$_/node-*/error_log") } @lanes;
+my @reports = map { glob "$_/sanitizer/*" } @lanes;
 my $servers = servers();
 
 # A child that a test has killed on purpose died of another signal.
@@ -28,7 +29,7 @@ diag(slurp($_)) for @reports;
 
 for my $log (@logs) {
     my $text = slurp($log);
-    my $name = $log =~ s{^\Q$scratch\E/}{}r;
+    my $name = $log =~ s{^.*?/(?=top/|node-)}{}r;
 
     my @crashes = $text =~ /$crash/g;
     is("@crashes", '', "$name: no child has crashed");

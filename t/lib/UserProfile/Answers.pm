@@ -13,7 +13,7 @@ UserProfile::Answers - what the shipped contracts have answered in a run, for it
 
 =head1 DESCRIPTION
 
-UserProfile::Test keeps each answer that it gets. They are in one file of the run's folder, a line
+UserProfile::Test keeps each answer that it gets. They are in one file of each lane's folder, a line
 each, which every process appends to; t/98-answers.t holds them to the OpenAPI documents.
 
 =cut
@@ -25,6 +25,8 @@ use Fcntl qw(O_WRONLY O_APPEND O_CREAT);
 use File::Basename qw(basename);
 use HTTP::Response ();
 use JSON::PP ();
+use UserProfile::Lanes qw(lanes);
+use UserProfile::Process qw(slurp);
 
 our @EXPORT_OK = qw(is_of contract_of keep_answer kept_answers);
 
@@ -70,8 +72,7 @@ sub keep_answer {
 }
 
 sub kept_answers {
-    open my $in, '<:raw', _file() or return;
-    my @answers = map { $JSON->decode($_) } <$in>;
+    my @answers = map { $JSON->decode($_) } map { split /^/, slurp($_) } grep { -e } map { "$_/answers" } lanes();
 
     $_->{response} = HTTP::Response->parse($_->{response}) for @answers;
     return @answers;
