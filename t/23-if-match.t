@@ -368,9 +368,8 @@ SKIP: {
         my ($table) = db()->selectrow_array(q(SELECT sql FROM sqlite_schema WHERE name = 'users'));
         db()->do($table =~ s/TABLE users \(/TABLE versioned_users (version bigint DEFAULT 7, /r);
     } else {
-        db()->do('SET ROLE ' . servers()->{role});
         db()->do('CREATE TABLE versioned_users (LIKE users INCLUDING ALL, version bigint DEFAULT 7)');
-        db()->do('RESET ROLE');
+        db()->do('GRANT ALL ON versioned_users TO ' . servers()->{role});
     }
     my ($user, $other) = map {
         db()->selectrow_hashref('INSERT INTO versioned_users (email, full_name) VALUES (?, ?) RETURNING *',

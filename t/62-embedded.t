@@ -386,7 +386,8 @@ subtest 'tokens, on SQLite' => sub {
 };
 
 subtest 'tokens, on Postgres' => sub {
-    servers()->cluster->psql(servers()->{role}, 'fluentmeet', '-f', 'sql/tokens.sql');
+    servers()->cluster->psql('postgres', 'fluentmeet', '-f', 'sql/tokens.sql');
+    db()->do(servers()->grants('tokens'));
     my $node = node(defines => {USERPROFILE_SWEEP => 1}, more => "UserProfileTokenStore database\n");
     tokens_expire($node, db(), user_new());
     db()->do("DROP TABLE $_") for qw(blacklisted_access_tokens refresh_tokens);

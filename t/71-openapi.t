@@ -163,7 +163,7 @@ sub test_faults {
     };
     my $role = servers()->{role};
 
-    meanwhile($change->("REVOKE ALL ON users FROM $role"), $change->("GRANT ALL ON users TO $role"),
+    meanwhile($change->("REVOKE ALL ON users FROM $role"), $change->(servers()->grants($contract->{database})),
         sub { all_answer($contract, 500, 'INTERNAL_ERROR', 'without a right', sub { @token }) });
     meanwhile(
         sub { servers()->stop_redis },

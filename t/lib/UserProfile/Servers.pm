@@ -23,7 +23,8 @@ All live in one folder, listen on Unix sockets and 127.0.0.1 only, and log to C<
 they are reached by is in C<< $servers->{...} >>, and in C<$dir/servers.json> for other processes:
 
     postgres       folder of the socket, for host=
-    role           the role that owns the databases; "postgres" is the superuser; no password
+    role           the role httpd comes as, which has the rights that docs/recipes.md gives it and no
+                   others; "postgres" is the superuser and owns the tables; no password
     redis_socket   redis_port (0: the socket only)
     storage_url    http://127.0.0.1:port of the stand-in
     storage_key    storage_secret  storage_cloud
@@ -41,6 +42,7 @@ use IO::Socket::UNIX ();
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
+use UserProfile::Markdown qw(blocks);
 use UserProfile::Postgres ();
 use UserProfile::Process
     qw(alive pid_of stop_process wait_for run_quietly free_port slurp spew);
@@ -148,17 +150,30 @@ sub _make_postgres {
 
     $self->cluster->make->start;
     $self->query('postgres', "CREATE ROLE $self->{role} LOGIN");
-    $self->add_database($_, "sql/$_.sql") for grep { -e "sql/$_.sql" } @DATABASES;
+    for my $name (@DATABASES) {
+        $self->add_database($name, "sql/$name.sql", 'postgres');
+        $self->query($name, $self->grants($name));
+    }
     return;
 }
 
-# One more database, made ready by a file of SQL, which the role owns.
+# One more database, made ready by a file of SQL; who owns it (the role).
 sub add_database {
-    my ($self, $name, $file) = @_;
+    my ($self, $name, $file, $owner) = @_;
 
-    $self->query('postgres', "CREATE DATABASE $name OWNER $self->{role}");
-    $self->cluster->psql($self->{role}, $name, '-f', $file);
+    $owner //= $self->{role};
+    $self->query('postgres', "CREATE DATABASE $name OWNER $owner");
+    $self->cluster->psql($owner, $name, '-f', $file);
     return;
+}
+
+# The SQL that gives the role its rights to the tables of sql/NAME.sql, as the recipe has it.
+sub grants {
+    my ($self, $name) = @_;
+    my ($block) = grep { ($_->{says}{sql} // '') eq $name } blocks(slurp('docs/recipes.md'))
+        or die "docs/recipes.md has no rights for $name\n";
+
+    return $block->{text} =~ s/^CREATE ROLE .*\n//mr =~ s/\b\Q$block->{says}{role}\E\b/$self->{role}/gr;
 }
 
 # Runs SQL as the superuser.
