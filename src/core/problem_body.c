@@ -6,17 +6,14 @@
 #include <jansson.h>
 #include <string.h>
 
-/* Where there is no memory for more, the code has to do. */
-static const char *dump(apr_pool_t *p, json_t *body, const up_problem *problem)
+/* In p. @return NULL where jansson found no memory. */
+static const char *dump(apr_pool_t *p, const json_t *body)
 {
     size_t size = body ? json_dumpb(body, NULL, 0, JSON_COMPACT) : 0;
-    char *text;
+    char *text = size ? apr_palloc(p, size + 1) : NULL;
 
-    if (size == 0)
-        return apr_pstrcat(p, "{\"status\":\"error\",\"code\":\"", up_code_name(problem->code),
-                           "\",\"message\":\"\",\"details\":[]}", NULL);
-    text = apr_palloc(p, size + 1);
-    json_dumpb(body, text, size, JSON_COMPACT);
+    if (!text || json_dumpb(body, text, size, JSON_COMPACT) != size)
+        return NULL;
     text[size] = '\0';
     return text;
 }
@@ -47,10 +44,14 @@ const char *up_problem_body_json(apr_pool_t *p, const up_problem *problem, const
     json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "status", "error", "code",
                              up_code_name(problem->code), "message", sentence(p, problem, log_id),
                              "details", details_json(problem->details));
-    const char *text = dump(p, body, problem);
+    const char *text = dump(p, body);
 
     json_decref(body);
-    return text;
+    /* The sentences of the codes need no escapes. */
+    return text ? text
+                : apr_pstrcat(p, "{\"status\":\"error\",\"code\":\"", up_code_name(problem->code),
+                              "\",\"message\":\"", up_code_message(problem->code),
+                              "\",\"details\":[]}", NULL);
 }
 
 /* "MALFORMED_JSON" is "malformed-json" in a URI. */
@@ -110,7 +111,12 @@ const char *up_problem_body_problem(apr_pool_t *p, const up_problem *problem,
 
     if (body && problem->details)
         json_object_set_new(body, "errors", errors_json(p, problem->details));
-    text = dump(p, body, problem);
+    text = dump(p, body);
     json_decref(body);
-    return text;
+    return text ? text
+                : apr_psprintf(p,
+                               "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,"
+                               "\"detail\":\"%s\",\"code\":\"%s\"}",
+                               up_code_title(problem->code), frame->status,
+                               up_code_message(problem->code), up_code_name(problem->code));
 }

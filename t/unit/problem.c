@@ -162,8 +162,9 @@ static void test_body_json(void)
     ok(!strstr(up_problem_body_json(pool, secret, "ab12"), "db1"), "json: no line of the log");
     ok(strstr(up_problem_body_json(pool, secret, "ab12"), "ab12"), "json: the error-log ID");
     is(up_problem_body_json(pool, up_problem_make(pool, UP_NOT_FOUND, "\xFF"), NULL),
-       "{\"status\":\"error\",\"code\":\"NOT_FOUND\",\"message\":\"\",\"details\":[]}",
-       "json: where a text is not UTF-8, the code has to do");
+       "{\"status\":\"error\",\"code\":\"NOT_FOUND\",\"message\":\"There is no such resource.\","
+       "\"details\":[]}",
+       "json: where a text is not UTF-8, the code's sentence has to do");
 }
 
 static void test_body_problem(void)
@@ -190,6 +191,21 @@ static void test_body_problem(void)
     ok(!json_object_get(object, "errors"), "problem: no errors where no field is at fault");
     ok(!strstr(body, "db1") && strstr(body, "ab12"), "problem: the ID, and no line, of the log");
     json_decref(object);
+
+    is(up_problem_body_problem(pool, up_problem_make(pool, UP_NOT_FOUND, "\xFF"), &fault),
+       "{\"type\":\"about:blank\",\"title\":\"Not found\",\"status\":503,"
+       "\"detail\":\"There is no such resource.\",\"code\":\"NOT_FOUND\"}",
+       "problem: where a text is not UTF-8, the code's sentence has to do");
+}
+
+/* What stands in for a text is put into JSON as it is. */
+static void test_sentences(void)
+{
+    int code;
+
+    for (code = 0; code < UP_CODES; code++)
+        ok(!strpbrk(up_code_message(code), "\"\\\n") && !strpbrk(up_code_title(code), "\"\\\n"),
+           "%s: a sentence without escapes", up_code_name(code));
 }
 
 int main(void)
@@ -202,6 +218,7 @@ int main(void)
     test_details();
     test_body_json();
     test_body_problem();
+    test_sentences();
     apr_pool_destroy(pool);
     apr_terminate();
     return done_testing();
