@@ -365,7 +365,10 @@ const char *up_http_post(up_http_client *client, apr_pool_t *p, const up_http_fo
     answer->status = (int)status;
     curl_mime_free(mime);
     curl_slist_free_all(headers);
-    if (curl)
+    /* One that ran out of memory may fail for ever; what else failed has no connection to keep. */
+    if (rc == CURLE_OK)
         give_back(client, curl);
+    else
+        curl_easy_cleanup(curl);
     return reason;
 }
