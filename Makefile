@@ -37,6 +37,7 @@ RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-
 TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
                   libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl
 LINT_PACKAGES  := clang-tidy cppcheck
+GCOV_PACKAGES  := gcovr
 
 # --- What is built from what ----------------------------------------------------------------------
 
@@ -68,7 +69,8 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test \
+    soak run stop lint sanitize deps-coverage coverage
 
 all: $(MODULE) ## build mod_userprofile.so
 
@@ -88,7 +90,14 @@ $(BUILD)/obj/%.o: %.c Makefile | check
 $(BUILD)/obj/mod_userprofile.o: COMPILE += -fvisibility=default
 $(UNIT_OBJECTS): COMPILE += -fvisibility=default -It/unit
 
-unit-tests: $(UNIT_TESTS)
+# What tests put before the C library in an httpd.
+PRELOADS := $(patsubst t/preload/%.c,$(BUILD)/preload/%.so,$(wildcard t/preload/*.c))
+
+unit-tests: $(UNIT_TESTS) $(PRELOADS)
+
+$(BUILD)/preload/%.so: t/preload/%.c Makefile | check
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -fPIC -fvisibility=hidden -O2 -g -shared -o $@ $<
 
 $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
@@ -156,6 +165,9 @@ deps-run:
 deps-lint: deps ## likewise, and what `make lint` needs
 	@$(call debian_install,$(LINT_PACKAGES))
 
+deps-coverage: deps
+	@$(call debian_install,$(GCOV_PACKAGES))
+
 # --- Running and testing --------------------------------------------------------------------------
 
 # These build in a make of their own, after `deps`, on all processors unless told otherwise.
@@ -200,6 +212,24 @@ sanitize: deps $(LINTER) ## run all tests under the address and undefined behavi
 	    BUILD=$(SANITIZED) MODULE=$(SANITIZED)/mod_userprofile.so all unit-tests
 	@t/TEST --mpm=$(MPM) --build=$(SANITIZED) --module=$(SANITIZED)/mod_userprofile.so \
 	    --preload="$$(gcc -print-file-name=libasan.so)" $(T)
+
+# $(call floors,lines,branches,what is looked at): fails where fewer per cent of it were run.
+floors = gcovr --root . --object-directory $(COVERED)/obj --exclude-unreachable-branches \
+    --fail-under-line $(1) --fail-under-branch $(2) $(foreach x,$(3),--filter '$(x)')
+
+COVERED := build/coverage
+
+coverage: deps-coverage $(LINTER) ## run all tests, and see how much of the code they run
+	@rm -rf $(COVERED)/report && mkdir -p $(COVERED)/report
+	@find $(COVERED) -name '*.gcda' -delete
+	$(BUILT) CPPFLAGS= CFLAGS='-g -O0 --coverage -fprofile-update=atomic -fprofile-abs-path' LDFLAGS= \
+	    BUILD=$(COVERED) MODULE=$(COVERED)/mod_userprofile.so all unit-tests
+	@t/TEST --mpm=$(MPM) --build=$(COVERED) --module=$(COVERED)/mod_userprofile.so --coverage $(T)
+	@echo "src/core and src/service: at least 95 % of the lines, 80 % of the branches"
+	@$(call floors,95,80,src/core/ src/service/) --txt $(COVERED)/report/floors.txt --print-summary
+	@echo "all: at least 90 % of the lines"
+	@$(call floors,90,0,src/ mod_userprofile.c) --html-details $(COVERED)/report/index.html --print-summary
+	@echo "Line by line: $(COVERED)/report/index.html"
 
 # cppcheck takes what a function was given the address of for what it returns (returnDanglingLifetime);
 # the compiler and clang-tidy look for that too, and rightly.
