@@ -233,10 +233,13 @@ static void refuse_name(up_patch *patch, int i, const char *name)
 
     if (!patch->model->refuse_unknown)
         return;
-    if (!up_text_is_utf8(name, len))
-        shown = 0; /* an answer is UTF-8 */
-    while (shown < len && (name[shown] & 0xc0) == 0x80)
-        shown--;
+    /* Of UTF-8 the first byte begins a character, so that this ends; and an answer is UTF-8. */
+    if (up_text_is_utf8(name, len)) {
+        while (shown < len && (name[shown] & 0xc0) == 0x80)
+            shown--;
+    } else {
+        shown = 0;
+    }
     up_problem_detail(&patch->problem, patch->pool, apr_pstrmemdup(patch->pool, name, shown),
                       UP_VALIDATION_ERROR,
                       i < 0 ? "There is no such field." : "This field can't be changed.");

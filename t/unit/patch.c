@@ -361,6 +361,8 @@ static void test_refused_names(void)
     is(of_text(up_patch_create(pool, model), "x/~\"", "x", 1), "!x/~\"", "an unknown part");
     is(of_text(up_patch_create(pool, model), "x\xFF", "x", 1), "!",
        "a name that is not UTF-8 is not told back");
+    is(of_text(up_patch_create(pool, model), "\x80\x80x", "x", 1), "!",
+       "nor is one that begins within a character");
     is(of_json(up_patch_create(pool, model), "{\"name\":\"a\"}", 12), "name=a",
        "what can be written is none of them");
     for (i = 60; i <= 66; i++) {
