@@ -393,6 +393,33 @@ static int strip_webp(scan *s)
     return 1;
 }
 
+/* Does what is left begin as a picture of its type? */
+static int is_picture_still(scan *s)
+{
+    unsigned char head[UP_IMAGE_HEAD];
+    apr_size_t len = 0;
+    int i;
+
+    for (i = 0; i < s->pieces->nelts && len < sizeof(head); i++) {
+        const up_picture_piece *piece = &APR_ARRAY_IDX(s->pieces, i, up_picture_piece);
+        apr_size_t room = sizeof(head) - len;
+        apr_size_t more = piece->len < (apr_off_t)room ? (apr_size_t)piece->len : room;
+
+        if (piece->bytes)
+            memcpy(head + len, piece->bytes, more);
+        else if (!bytes_at(s, piece->offset, head + len, more))
+            return 0;
+        len += more;
+    }
+    return up_image_sniff((const char *)head, len) == s->picture->type;
+}
+
+static void keep_all(scan *s)
+{
+    apr_array_clear(s->pieces);
+    keep_rest(s, 0);
+}
+
 apr_status_t up_picture_strip(apr_pool_t *p, const up_picture *picture, apr_array_header_t **pieces)
 {
     scan s = {.pool = p, .picture = picture, .block = apr_palloc(p, BLOCK)};
@@ -405,8 +432,10 @@ apr_status_t up_picture_strip(apr_pool_t *p, const up_picture *picture, apr_arra
     } else if (picture->type == UP_IMAGE_PNG) {
         strip_png(&s);
     } else if (!strip_webp(&s)) {
-        apr_array_clear(s.pieces);
-        keep_rest(&s, 0);
+        keep_all(&s);
     }
+    /* Of a broken one the bytes that made it a picture may be gone. */
+    if (!is_picture_still(&s))
+        keep_all(&s);
     return s.status;
 }

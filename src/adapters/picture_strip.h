@@ -24,7 +24,8 @@ typedef struct up_picture_piece {
 /**
  * Reads a picture's structure: JPEG segments (ISO 10918-1 annex B), PNG chunks
  * (PNG 5.3), RIFF chunks (RFC 9649 2.3). From where that structure is broken,
- * all is kept as it is: no reader need agree on what it means.
+ * all is kept as it is: no reader need agree on what it means. What up_image_sniff()
+ * would not take for this type any more is kept whole: it shows nothing.
  * @param pieces of up_picture_piece in p, in their order; at most 1000.
  * @return the failure of a read, or APR_SUCCESS.
  */

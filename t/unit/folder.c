@@ -386,8 +386,10 @@ static void test_stripped(const char *dir)
 {
     static const char jpeg[] = "\xff\xd8\xff\xe1\0\x10"
                                "Exif\0\0 place.."
-                               "\xff\xfe\0\x06home\xff\xda\0\x04\1\2pixels\xff\xd9";
-    static const char want[] = "\xff\xd8\xff\xda\0\x04\1\2pixels\xff\xd9";
+                               "\xff\xfe\0\x06home\xff\xdb\0\x04\1\2"
+                               "\xff\xda\0\x04\1\2pixels\xff\xd9";
+    static const char want[] = "\xff\xd8\xff\xdb\0\x04\1\2"
+                               "\xff\xda\0\x04\1\2pixels\xff\xd9";
     up_avatar_storage *st = storage_at(dir, "/a");
     up_picture picture = {temporary_file(pool), sizeof(jpeg) - 1, UP_IMAGE_JPEG};
     up_picture plain = {temporary_file(pool), sizeof(want) - 1, UP_IMAGE_JPEG};

@@ -135,6 +135,19 @@ static void test_jpeg(void)
              JOIN(soi, LITERAL("\xff\xe0\0\1 too short")), "and one that is too short");
 }
 
+/* What is named .jpg, and served as one, begins as one. */
+static void test_no_jpeg(void)
+{
+    bytes broken = JOIN(soi, exif1, LITERAL("no marker"), comment);
+    bytes empty = JOIN(soi, exif1, comment, eoi), cut = JOIN(soi, comment);
+    bytes early = JOIN(soi, comment, scan, eoi);
+
+    stripped(UP_IMAGE_JPEG, broken, broken, "one that would begin without a marker is kept whole");
+    stripped(UP_IMAGE_JPEG, empty, empty, "so is one that has nothing but metadata");
+    stripped(UP_IMAGE_JPEG, cut, cut, "  and no end");
+    stripped(UP_IMAGE_JPEG, early, early, "and one whose scan would come first");
+}
+
 static const bytes bad_exifs[] = {
     BYTES("\xff\xe1\0\x08"
           "Exif\0\0"),
@@ -345,6 +358,7 @@ int main(void)
     apr_initialize();
     apr_pool_create(&pool, NULL);
     test_jpeg();
+    test_no_jpeg();
     test_bad_exif();
     test_png();
     test_webp();
