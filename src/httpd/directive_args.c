@@ -69,7 +69,7 @@ const char *up_check_table(cmd_parms *cmd, const char *name)
         return apr_psprintf(cmd->pool, "%s: '%s' has more than one dot; write schema.table",
                             cmd->cmd->name, name);
     error = check_identifier(cmd, name, (apr_size_t)(dot - name));
-    return error ? error : check_identifier(cmd, name, strlen(dot + 1));
+    return error ? error : check_identifier(cmd, dot + 1, strlen(dot + 1));
 }
 
 const char *up_option(const char *argument, const char *name)
