@@ -38,6 +38,7 @@ TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-p
                   libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
+FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
 
@@ -51,6 +52,15 @@ ARCHIVED     := $(filter $(BUILD)/obj/src/core/% $(BUILD)/obj/src/service/% \
 UNIT_SOURCES := $(wildcard t/unit/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:t/unit/%.c=$(BUILD)/unit/%)
+
+# The fuzz targets, a file each beside what they share. Some need a few files of httpd's side too, and
+# bring what those call of httpd.
+FUZZ_SOURCES := $(wildcard t/fuzz/*.c)
+FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/obj/%.o)
+FUZZ_NAMES   := $(filter-out pool replay,$(FUZZ_SOURCES:t/fuzz/%.c=%))
+FUZZ_SHARED  := $(BUILD)/obj/t/fuzz/pool.o
+FUZZ_REPLAYS := $(FUZZ_NAMES:%=$(BUILD)/unit/fuzz_%)
+FUZZERS      := $(FUZZ_NAMES:%=$(BUILD)/fuzzer/%)
 
 # Asked for when a recipe first needs it, so that `make help` needs no pkg-config; then remembered.
 # The headers of others are -isystem: what they do is not ours to be warned of.
@@ -69,8 +79,8 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test \
-    soak run stop lint sanitize deps-coverage coverage
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
+        coverage deps-coverage fuzz deps-fuzz
 
 all: $(MODULE) ## build mod_userprofile.so
 
@@ -88,12 +98,12 @@ $(BUILD)/obj/%.o: %.c Makefile | check
 # httpd finds the module by its record, which is the one name that the library shows. A unit test
 # may put a malloc of its own before the C library's.
 $(BUILD)/obj/mod_userprofile.o: COMPILE += -fvisibility=default
-$(UNIT_OBJECTS): COMPILE += -fvisibility=default -It/unit
+$(UNIT_OBJECTS) $(FUZZ_OBJECTS): COMPILE += -fvisibility=default -It/unit
 
 # What tests put before the C library in an httpd.
 PRELOADS := $(patsubst t/preload/%.c,$(BUILD)/preload/%.so,$(wildcard t/preload/*.c))
 
-unit-tests: $(UNIT_TESTS) $(PRELOADS)
+unit-tests: $(UNIT_TESTS) $(PRELOADS) $(FUZZ_REPLAYS)
 
 $(BUILD)/preload/%.so: t/preload/%.c Makefile | check
 	@mkdir -p $(@D)
@@ -103,7 +113,23 @@ $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS)
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+FUZZ_LINKED = $(filter %.o,$^) $(filter %.a,$^) $(APR_LIBS) $(LIBS)
+
+# A fuzz target without libFuzzer, which replays its corpus; and with it, which only clang has.
+$(FUZZ_REPLAYS): $(BUILD)/unit/fuzz_%: $(BUILD)/obj/t/fuzz/%.o $(BUILD)/obj/t/fuzz/replay.o \
+        $(FUZZ_SHARED) $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $(FUZZ_LINKED)
+
+$(FUZZERS): $(BUILD)/fuzzer/%: $(BUILD)/obj/t/fuzz/%.o $(FUZZ_SHARED) $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--as-needed -o $@ $(FUZZ_LINKED)
+
+$(BUILD)/unit/fuzz_bearer $(BUILD)/fuzzer/bearer: $(BUILD)/obj/src/httpd/bearer.o
+$(BUILD)/unit/fuzz_config $(BUILD)/fuzzer/config: $(BUILD)/obj/src/httpd/config.o \
+    $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard src/httpd/directive*.c))
+
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
 
 # What is missing is said once, all together, with the name of its Debian package.
 check:
@@ -231,6 +257,21 @@ coverage: deps-coverage $(LINTER) ## run all tests, and see how much of the code
 	@$(call floors,90,0,src/ mod_userprofile.c) --html-details $(COVERED)/report/index.html --print-summary
 	@echo "Line by line: $(COVERED)/report/index.html"
 
+# How long each fuzz target runs, in seconds, and which.
+TIME    := 60
+TARGETS := $(FUZZ_NAMES)
+
+FUZZED := build/fuzz
+FUZZER := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+deps-fuzz: deps
+	@$(call debian_install,$(FUZZ_PACKAGES))
+
+fuzz: deps-fuzz ## run the fuzz targets by libFuzzer: TIME=600, seconds for each, TARGETS='multipart patch'
+	$(BUILT) CC=clang-14 CPPFLAGS= CFLAGS='-g -O1 -fno-omit-frame-pointer $(FUZZER)' LDFLAGS= \
+	    BUILD=$(FUZZED) $(TARGETS:%=$(FUZZED)/fuzzer/%)
+	@t/fuzz/run --build=$(FUZZED) --time=$(TIME) $(TARGETS)
+
 # cppcheck takes what a function was given the address of for what it returns (returnDanglingLifetime);
 # the compiler and clang-tidy look for that too, and rightly.
 CPPCHECK := cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
@@ -242,11 +283,11 @@ TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
     { echo "$$out" | grep -v "warnings* generated"; exit 1; }'
 
 lint: deps-lint ## look for mistakes with clang-tidy and cppcheck
-	@echo "clang-tidy: $(words $(SOURCES) $(UNIT_SOURCES)) files"
-	@printf '%s\n' $(SOURCES) $(UNIT_SOURCES) | \
+	@echo "clang-tidy: $(words $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES)) files"
+	@printf '%s\n' $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) | \
 	    xargs -P $(shell nproc) -I {} $(TIDY) {} $(LANGUAGE) -It/unit
 	@echo "cppcheck"
-	@$(CPPCHECK) -j $(shell nproc) -Isrc -It/unit $(SOURCES) $(UNIT_SOURCES)
+	@$(CPPCHECK) -j $(shell nproc) -Isrc -It/unit $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES)
 
 help: ## list the targets
 	@echo "make ...    does"
