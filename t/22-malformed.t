@@ -435,7 +435,7 @@ for my $case (@early) {
     my $smuggled = http(['Content-Type: application/json', 'Content-Length: 19', 'Connection: close'],
         $good);
     my ($answer) = raw(http(\@headers, $smuggled));
-    is(scalar(() = $answer =~ m{^HTTP/1\.1 }mg), 1, "early: $what: what follows is no request");
+    is(scalar(() = $answer =~ m{HTTP/1\.1 }g), 1, "early: $what: what follows is no request");
     nothing_written("early: $what: what follows is no request");
 }
 {
