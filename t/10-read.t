@@ -324,9 +324,9 @@ is_deeply(user_row($user->{id}), $before, '404: nothing has changed');
     my ($profile, $ended) = raw(bytes('GET', $ME, $auth, $length) . $inner);
     is(join(' ', $profile =~ m{HTTP/1\.1 (\d+)}g), '200', 'the body of a GET is no request');
     ok($ended, 'and is not read: the connection is closed');
-    $answer = raw(bytes('OPTIONS', $ME, $length) . $inner . bytes('GET', $ME, $auth,
-        'Connection: close'));
-    is(join(' ', $answer =~ m{HTTP/1\.1 (\d+)}g), '204 200', 'the body of OPTIONS neither');
+    ($profile, $ended) = raw(bytes('OPTIONS', $ME, $length) . $inner);
+    is(join(' ', $profile =~ m{HTTP/1\.1 (\d+)}g), '204', 'the body of OPTIONS neither');
+    ok($ended, 'and is not read: the connection is closed');
     for my $method (qw(POST FROBNICATE TRACE)) {
         my ($refusal, $closed) = raw(bytes($method, $ME, $auth, $length) . $inner);
         is(join(' ', $refusal =~ m{HTTP/1\.1 (\d+)}g), '405', "the unread body of $method neither");

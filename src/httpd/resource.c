@@ -220,9 +220,7 @@ static int do_options(request_rec *r, const up_config *config, const method *met
     apr_table_setn(r->headers_out, "Allow", allow(r->pool, config, methods));
     if (methods == profile_methods && config->methods & UP_ALLOW_PATCH)
         apr_table_setn(r->headers_out, "Accept-Patch", ACCEPT_PATCH);
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    r->status = HTTP_NO_CONTENT;
-    return OK;
+    return up_respond_empty(r, HTTP_NO_CONTENT);
 }
 
 static const method *methods_at(request_rec *r, const up_config *config)

@@ -12,6 +12,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mod_core.h>
+#include <string.h>
 #include <util_filter.h>
 
 APLOG_USE_MODULE(userprofile);
@@ -34,12 +35,30 @@ static int status_of(request_rec *r, up_code code)
     return up_code_status(code);
 }
 
+/* Will there be one? httpd's own function says that a HEAD has none, and yet reads what
+ * a client sends with it. It has refused a length that is no number. */
+static int announces_body(const request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+
+    return apr_table_get(r->headers_in, "Transfer-Encoding") ||
+           (length && length[strspn(length, "0")]);
+}
+
 /* A body that was not read must not be taken for the next request, and is not
  * waited for either. */
 static void close_unread(request_rec *r)
 {
-    if (ap_request_has_body(r) && !up_request_state_of(r)->body_read)
+    if (announces_body(r) && !up_request_state_of(r)->body_read)
         r->connection->keepalive = AP_CONN_CLOSE;
+}
+
+int up_respond_empty(request_rec *r, int status)
+{
+    close_unread(r);
+    set_nosniff(r->headers_out);
+    r->status = status;
+    return OK;
 }
 
 int up_respond_json(request_rec *r, const char *json)
@@ -72,11 +91,8 @@ int up_respond_profile(request_rec *r, const up_config *config, const up_row *ro
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
     apr_table_mergen(r->headers_out, "Vary", "Authorization");
     known = up_tags_parse(r->pool, apr_table_get(r->headers_in, "If-None-Match"));
-    if (r->method_number == M_GET && up_tags_match_weak(known, etag)) {
-        set_nosniff(r->headers_out);
-        r->status = HTTP_NOT_MODIFIED;
-        return OK;
-    }
+    if (r->method_number == M_GET && up_tags_match_weak(known, etag))
+        return up_respond_empty(r, HTTP_NOT_MODIFIED);
     if (config->envelope)
         json = apr_pstrcat(r->pool, config->envelope->head, json, config->envelope->tail, NULL);
     return up_respond_json(r, json);

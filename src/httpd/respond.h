@@ -23,6 +23,9 @@ int up_respond_profile(request_rec *r, const up_config *config, const up_row *ro
 /** Sends a JSON object that is already text. @return OK. */
 int up_respond_json(request_rec *r, const char *json);
 
+/** Answers with a status that has no body: 204, 304. @return OK. */
+int up_respond_empty(request_rec *r, int status);
+
 /**
  * Keeps the problem for the error filter, logs its log line, and sees to the
  * headers that go with it.
