@@ -35,7 +35,7 @@ name_of    = $(firstword $(subst :, ,$(1)))
 BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call package_of,$(x)))
 RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-linux perl
 TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
-                  libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl
+                  libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
