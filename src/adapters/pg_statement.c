@@ -224,7 +224,8 @@ static apr_status_t clear_result(void *result)
 }
 
 /* What the statements cannot do without: once for each connection, and again for
- * another contract that waits for longer or shorter. */
+ * another contract that waits for longer or shorter. With strings that do not conform
+ * a backslash at the end of a constant of the configuration would take its quote along. */
 static int send_session(exchange *ex)
 {
     const apr_interval_time_t deadline = up_dbd_pool_settings(ex->pool)->deadline;
@@ -237,6 +238,7 @@ static int send_session(exchange *ex)
                              "SELECT set_config('statement_timeout', $1, false), "
                              "set_config('client_encoding', 'UTF8', false), "
                              "set_config('TimeZone', 'UTC', false), "
+                             "set_config('standard_conforming_strings', 'on', false), "
                              "set_config('default_transaction_isolation', 'read committed', false)",
                              1, NULL, values, NULL, NULL, 0) &&
            PQpipelineSync(ex->pg);
