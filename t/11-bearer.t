@@ -7,6 +7,8 @@
 use strict;
 use warnings;
 use Digest::SHA qw(hmac_sha256);
+use IO::Select ();
+use IO::Socket::INET ();
 use MIME::Base64 qw(encode_base64url);
 use Test::More;
 use UserProfile::Contracts;
@@ -145,6 +147,39 @@ is_accepted(mine(-kid => 'any'), 'kid: is ignored where no key has one');
 is_accepted(mine(-kid => 'any'), 'two keys without a name: the second', 'rotation');
 is_accepted(mine(-kid => 'any', -key => $new), 'two keys without a name: the first', 'rotation');
 is_refused(mine(-key => $new), 'the key of another configuration');
+
+# What a header says of keys leads nowhere: a token is as good as its signature by our own key is, and
+# nobody is asked for another.
+{
+    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10) or die "listen: $!\n";
+    my $url = 'http://127.0.0.1:' . $listener->sockport . '/jwks.json';
+    my $forger = scratch() . "/forger-$$.pem";
+
+    system("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out '$forger' 2>/dev/null") == 0
+        or die "no key of a forger\n";
+    my ($modulus) = `openssl rsa -in '$forger' -noout -modulus` =~ /=([0-9A-F]+)/;
+    my $jwk = {kty => 'RSA', alg => 'RS256', use => 'sig', kid => 'f', e => 'AQAB', n => encode_base64url(pack 'H*', $modulus)};
+    my ($der) = `openssl rsa -in '$forger' -pubout 2>/dev/null` =~ /-----\n(.*)-----END/s;
+    my %header = (
+        jku => $url, x5u => $url =~ s/jwks.json/x.pem/r, jwk => $jwk, x5c => [$der =~ s/\s//gr],
+        x5t => 'A' x 27, 'x5t#S256' => 'A' x 43,
+    );
+
+    for my $names (['jku'], ['x5u'], ['jwk'], ['x5c'], [sort keys %header]) {
+        my %these = map { $_ => $header{$_} } @$names;
+
+        is_accepted(mine(-alg => $_, -header => \%these), "@$names: no matter to a good token, $_", 'algorithms')
+            for qw(HS256 RS256 ES256);
+        is_refused(mine(-alg => 'RS256', -key_file => $forger, -header => \%these), "@$names: does not verify, RS256",
+            by => 'algorithms');
+        is_refused(mine(-alg => 'RS256', -key_file => $forger, -kid => 'f', -header => \%these),
+            "@$names: is not found by its kid", by => 'kids');
+        is_refused(mine(-key => 'a forger knows this well enough, too', -header => {%these, jwk => {kty => 'oct',
+            k => encode_base64url('a forger knows this well enough, too')}}), "@$names: a secret brought along is none");
+    }
+    is_refused(mine(-alg => 'RS256', -key_file => $forger), 'the key of a forger', by => 'algorithms');
+    ok(!IO::Select->new($listener)->can_read(0), 'nobody has connected to where jku and x5u lead');
+}
 
 # --- Claims ---------------------------------------------------------------------------------------
 
