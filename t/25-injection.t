@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What others write is data wherever it goes: in SQL (names and constants of the configuration; what
-# clients send is t/24-round-trips.t's), in commands to Redis, in the storage's signed parameters, in
-# the headers of answers and in lines of the log.
+# clients send is t/24-round-trips.t's), in commands to Redis, in the storage's signed parameters and
+# paths, in the headers of answers and in lines of the log.
 use strict;
 use warnings;
 use utf8;
@@ -225,6 +225,78 @@ subtest 'signed parameters' => sub {
         is($request->{file_type}, 'image/png', 'the type is what the bytes are') if $upload;
         unlike($JSON->encode($request), qr/evil|passwd/, "$request->{action}: nothing of the client's");
     }
+};
+
+# --- Paths of the folder storage ------------------------------------------------------------------
+
+# Everything below a folder, as one text: names, kinds, where links lead, bytes.
+sub tree {
+    my ($dir) = @_;
+    my @all;
+
+    opendir my $handle, $dir or return "no $dir";
+    for my $name (sort grep { !/^\.\.?$/ } readdir $handle) {
+        my $path = "$dir/$name";
+        push @all, -l $path ? "$name -> " . readlink $path : -d $path ? "$name/ (" . tree($path) . ')' : "$name: " . slurp($path);
+    }
+    return join ', ', @all;
+}
+
+subtest 'paths of the folder' => sub {
+    my $top = scratch() . "/paths-$$";
+    my ($folder, $vault, $inner) = ("$top/avatars", "$top/vault", "$top/avatars/inner");
+    my $hex = '0123456789abcdef' x 2;
+
+    mkdir $_ or die "$_: $!\n" for $top, $folder, $vault, $inner;
+    spew($_, 'bait') for "$vault/$hex.png", "$vault/passwd", "$inner/$hex.png", "$top/$hex.png", "$folder/index.html",
+        "$folder/.htaccess";
+    my $node = node(defines => {USERPROFILE_AVATARS => "file://$folder?url=/avatars", USERPROFILE_SWEEP => 1},
+        conf => contract())->start;
+    my $at = {port => $node->{port}};
+    my $before = tree($top);
+    my @stored = map { ("/avatars/$_", "$folder/$_", $_) } "../vault/$hex.png", "..%2fvault%2f$hex.png",
+        "%2e%2e/vault/$hex.png", "..\\vault\\$hex.png", "inner/$hex.png", "./inner/$hex.png", "inner%2f$hex.png",
+        "../$hex.png", "/$hex.png/../../vault/passwd", "$hex.png/../../$hex.png", "..", ".", "", "/", "$vault/passwd",
+        "/$vault/$hex.png", "index.html", ".htaccess", ".$hex.png.part", "$hex.png%00", "$hex.png\n", "\n$hex.png", "$hex.html",
+        "*", "*.png", "inner", '~', '$HOME', '`id`';
+    push @stored, "file://$vault/passwd", "file:///avatars/$hex.png", "//avatars/$hex.png", "/avatars//$hex.png";
+    my $person = person();
+
+    for my $url (@stored) {
+        my $name = $url =~ s/\Q$top\E/TOP/gr =~ s/\n/\\n/gr;
+
+        for my $way (sub { avatar('DELETE', $person, undef, %$at) }, sub { avatar('PUT', $person, png(), %$at) },
+            sub { me('DELETE', token => $person->{token}, %$at) }) {
+            db()->do('UPDATE users SET avatar_url = ? WHERE id = ?', undef, $url, $person->{id});
+            my $res = $way->();
+
+            is($res->code, 200, "avatar_url '$name'") or diag $res->as_string;
+            # What it has set itself, it takes away.
+            avatar('DELETE', $person, undef, %$at);
+            restore($person->{email});
+            $person->{token} = token(sub => $person->{email});
+            avatar('DELETE', $person, undef, %$at);
+        }
+        db()->do(q(INSERT INTO userprofile_journal (contract, effect, url, asset, owner, lease)
+            VALUES ('users', ?, ?, ?, '', now() - interval '1 hour')), undef, $_, $url, $url) for qw(destroy upload);
+    }
+    ok(wait_for(20, sub {
+        !db()->selectrow_array(q(SELECT count(*) FROM userprofile_journal WHERE attempts = 0 AND lease < now()))
+    }), 'the sweeper was at what stands in the journal');
+    is(tree($top), $before, 'nothing is deleted or written, in the folder and outside');
+    journal_clear();
+
+    # Links in the folder are what is deleted, not where they lead.
+    my %link = ("$folder/$hex.png" => "$vault/passwd", "$folder/$hex.jpg" => $vault, "$folder/$hex.webp" => '../vault/passwd');
+    for my $link (sort keys %link) {
+        symlink $link{$link}, $link or die "$link: $!\n";
+        db()->do('UPDATE users SET avatar_url = ? WHERE id = ?', undef, $link =~ s/^\Q$top\E//r, $person->{id});
+        is_profile(avatar('DELETE', $person, undef, %$at), {avatar_url => undef}, 'an avatar that is a link');
+        ok(!-l $link, 'the link is gone');
+    }
+    is(tree($top), $before, 'and all that they lead to is there');
+    $node->stop;
+    is_deeply([journal()], [], 'the journal is empty');
 };
 
 # --- Headers of answers, and lines of the log -----------------------------------------------------
