@@ -241,6 +241,23 @@ SKIP: {
     }
     cmp_ok($count{n}, '>', 150, 'JSONTestSuite: files that are no JSON');
     cmp_ok($count{y}, '>', 80, 'JSONTestSuite: files that are JSON');
+
+    # Most are no objects, and so refused for that: here each is a member of one, of no field.
+    my %verdict;
+    for my $file (sort glob "$folder/*.json $folder/../test_transform/*.json") {
+        my ($kind, $name) = $file =~ m{test_(?:parsing/(.)_|transform/)([^/]*)\.json\z};
+        my $response = patch('application/json', '{"x":' . slurp($file) . '}');
+        my $taken = $response->code == 200;
+
+        $kind //= 'transform';
+        $verdict{$kind}{$taken ? 'taken' : 'refused'}++;
+        like($response->code, qr/^(?:200|400|413)$/, "JSONTestSuite, as a member: $kind $name");
+        ok(!$taken, "JSONTestSuite, as a member: $name is no JSON") if $kind eq 'n';
+        ok($taken, "JSONTestSuite, as a member: $name is JSON")
+            if $kind eq 'y' && $name !~ /duplicated|escaped_null/;
+        nothing_written("JSONTestSuite, as a member: $name");
+    }
+    note explain \%verdict;
 }
 
 # --- Media types ----------------------------------------------------------------------------------
