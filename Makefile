@@ -38,6 +38,7 @@ TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-p
                   libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
+DEBUG_PACKAGES := valgrind
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -80,7 +81,7 @@ say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
 .PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
-        coverage deps-coverage fuzz deps-fuzz
+        coverage deps-coverage fuzz deps-fuzz valgrind
 
 all: $(MODULE) ## build mod_userprofile.so
 
@@ -238,6 +239,14 @@ sanitize: deps $(LINTER) ## run all tests under the address and undefined behavi
 	    BUILD=$(SANITIZED) MODULE=$(SANITIZED)/mod_userprofile.so all unit-tests
 	@t/TEST --mpm=$(MPM) --build=$(SANITIZED) --module=$(SANITIZED)/mod_userprofile.so \
 	    --preload="$$(gcc -print-file-name=libasan.so)" $(T)
+
+# valgrind's tool: memcheck, helgrind, drd
+TOOL := memcheck
+
+valgrind: deps $(LINTER) ## run all tests with httpd under valgrind (an hour or two): TOOL=memcheck or helgrind
+	@$(call debian_install,$(DEBUG_PACKAGES))
+	$(BUILT) all unit-tests
+	@t/TEST --mpm=$(MPM) --build=$(BUILD) --module=$(MODULE) --valgrind=$(TOOL) $(T)
 
 # $(call floors,lines,branches,what is looked at): fails where fewer per cent of it were run.
 floors = gcovr --root . --object-directory $(COVERED)/obj --exclude-unreachable-branches \

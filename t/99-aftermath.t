@@ -10,7 +10,7 @@ use UserProfile::Test;
 
 my @lanes = lanes();
 my @logs = grep { -e } map { ("$_/top/t/logs/error_log", glob "$_/node-*/error_log") } @lanes;
-my @reports = map { glob "$_/sanitizer/*" } @lanes;
+my @reports = grep { -s } map { glob "$_/sanitizer/*" } @lanes;
 my $servers = servers();
 
 # A child that a test has killed on purpose died of another signal.

@@ -21,8 +21,8 @@ use Apache::TestConfig ();
 use parent qw(Apache::TestRun);
 use UserProfile::Process qw(last_lines);
 
-# In seconds: longer than any httpd needs to start, under a sanitizer too.
-my $START_TIME = 30;
+# In seconds: longer than any httpd needs to start, under valgrind too.
+my $START_TIME = 120;
 
 # run_tests: a sub that runs the tests and returns an exit status. vars: for @names@ in t/conf/*.in.
 sub new {
