@@ -97,7 +97,7 @@ static void run_files(int first, volatile int *done)
 }
 
 /* From the first file to the one where the child dies. @return how many files were run. */
-static int run_child(int first, volatile int *done)
+static int run_child(const char *program, int first, volatile int *done)
 {
     int status = 0, i;
     pid_t child;
@@ -114,7 +114,7 @@ static int run_child(int first, volatile int *done)
     if (*done < count) {
         ok(0, "%s (%s %d)", files[*done], WIFSIGNALED(status) ? "signal" : "exit status",
            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        fprintf(stderr, "# run it again: %s %s\n", "build/unit/fuzz_TARGET", files[*done]);
+        fprintf(stderr, "# run it again: %s %s\n", program, files[*done]);
         return *done + 1 - first;
     }
     ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "and nothing is left behind");
@@ -135,7 +135,7 @@ int main(int argc, char **argv)
         add_corpus(argv[0]);
     ok(count > 0, "there are inputs");
     for (i = 0; i < count; i += ran) {
-        ran = run_child(i, done);
+        ran = run_child(argv[0], i, done);
         if (ran < 1) {
             printf("Bail out! No child can be started.\n");
             return 1;
