@@ -35,7 +35,8 @@ name_of    = $(firstword $(subst :, ,$(1)))
 BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call package_of,$(x)))
 RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-linux perl
 TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
-                  libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind
+                  libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind \
+                  python3-multipart
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
@@ -204,8 +205,8 @@ BUILT = @$(MAKE) --no-print-directory $(JOBS)
 unit: unit-tests ## run the unit tests only
 	prove $(UNIT_TESTS)
 
-# What t/71-openapi.t lints the OpenAPI documents with. Where npm is not there, or cannot fetch it,
-# that is skipped, and says so.
+# What t/71-openapi.t lints the OpenAPI documents with, and language tags are compared with. Where npm
+# is not there, or cannot fetch it, that is skipped, and says so.
 LINTER := build/openapi/node_modules/.package-lock.json
 
 $(LINTER): t/openapi/package.json t/openapi/package-lock.json
@@ -213,7 +214,7 @@ $(LINTER): t/openapi/package.json t/openapi/package-lock.json
 	mkdir -p build/openapi && cp $^ build/openapi && \
 	npm ci --prefix build/openapi --ignore-scripts --no-audit --no-fund --loglevel=error \
 	    --fetch-retries=1 --fetch-timeout=20000 >/dev/null || \
-	    echo "npm could not install the OpenAPI linter: its checks will be skipped." >&2
+	    echo "npm could not install the OpenAPI linter and what language tags are compared with: these checks will be skipped." >&2
 
 test: deps $(LINTER) ## build, then run all tests, each server they need being a private one
 	$(BUILT) all unit-tests
