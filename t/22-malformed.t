@@ -173,6 +173,7 @@ malformed_json(nested('[', ']', 32), '33 levels of arrays');
 malformed_json(nested('{"y":', '}', 32), '33 levels of objects');
 malformed_json(nested('[{"y":', '}]', 16), '33 levels of both');
 malformed_json('{"x":' . '[' x 60_000, '60,000 levels that never end');
+malformed_json(nested('[', ']', 2_048), "2,049 levels, one more than jansson's own limit");
 malformed_json(nested('[', ']', 30_000), '30,000 levels');
 
 # --- JSON: 64 KiB ---------------------------------------------------------------------------------
