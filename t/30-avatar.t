@@ -174,17 +174,17 @@ subtest 'the order' => sub {
     avatar('PUT', $person, png());
     my $old = user_row($person->{id})->{avatar_url};
 
-    storage_fault('slow', on => 'upload', seconds => 0.7);
+    storage_fault('slow', on => 'upload', seconds => 2);
     my $request = begin_request('PATCH', $ME, token => $person->{token},
         form => [part(my $picture = png()), {name => 'full_name', body => 'Grace'}]);
-    ok(wait_for(5, sub { assets() == 2 }), 'while the new asset is uploaded');
+    ok(wait_for(10, sub { assets() == 2 }), 'while the new asset is uploaded');
     is(user_row($person->{id})->{avatar_url}, $old, 'the row still has the old one');
     is(user_row($person->{id})->{full_name}, undef, 'and the old text');
     like(join(',', journal()), qr{^upload $folder/\w+\z}, 'its upload is announced');
     is_profile(me('GET', token => $person->{token}), {avatar_url => $old}, 'GET answers with the old one');
-    storage_fault('slow', on => 'destroy', seconds => 0.7);
+    storage_fault('slow', on => 'destroy', seconds => 2);
 
-    ok(wait_for(5, sub { (calls())[-1] =~ /^destroy/ }), 'while the old asset is deleted');
+    ok(wait_for(10, sub { (calls())[-1] =~ /^destroy/ }), 'while the old asset is deleted');
     ok(!is_answered($request), 'there is no answer yet');
     is(user_row($person->{id})->{avatar_url}, undef, 'the row has none');
     is(user_row($person->{id})->{full_name}, 'Grace', 'and the new text');
