@@ -101,7 +101,7 @@ my %too_large = (
 sub answered {
     my ($case, $headers, $rest, $name) = @_;
     my ($status, $line, $where, @headers) = @$case;
-    my ($answer, $closed) = raw(http($line, @headers, @$headers) . $rest, %$where, timeout => 6);
+    my ($answer, $closed) = raw(http($line, @headers, @$headers) . $rest, %$where, timeout => 15);
     my @statuses = $answer =~ m{HTTP/1\.1 (\d+)}g;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
@@ -222,7 +222,7 @@ for my $name (sort keys %pair) {
     for my $who (["Authorization: Bearer $someone->{token}", 'Content-Type: application/json'],
         ["Authorization: Bearer $someone->{token}", 'Content-Type: image/png'], ['Content-Type: application/json']) {
         my $line = $who->[-1] =~ /image/ ? "PUT $ME/avatar" : "PATCH $ME";
-        my ($answer, $closed) = raw(http($line, @$who, @$headers) . $body, timeout => 6);
+        my ($answer, $closed) = raw(http($line, @$who, @$headers) . $body, timeout => 15);
         my @statuses = $answer =~ m{HTTP/1\.1 (\d+)}g;
 
         like("@statuses", qr/^[45]\d\d$/, "$name, $line: one answer, and a refusal") or diag $answer;
@@ -235,7 +235,7 @@ for my $name (sort keys %pair) {
     my $mine = person(full_name => 'Ada');
     my ($answer, $closed) = raw(http("PATCH $ME", "Authorization: Bearer $mine->{token}",
         'Content-Type: application/json', 'Content-Length: 5', 'Transfer-Encoding: chunked')
-        . chunked('{"full_name":"Grace"}') . $hidden, timeout => 6);
+        . chunked('{"full_name":"Grace"}') . $hidden, timeout => 15);
 
     unlike($answer, qr{HTTP/1\.1 .*HTTP/1\.1 }s, 'both lengths and a good body: one answer');
     ok($closed, 'both lengths and a good body: the connection ends');
