@@ -1,12 +1,13 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# An avatar is set and removed, in each way there is: the storage has it as it was sent, the row
+# An avatar is set and removed, in each way there is: the storage has its pixels as they were sent, the row
 # points at it, the one before it is gone, in the contract's order, and the journal is empty.
 use strict;
 use warnings;
 use Test::More;
 use UserProfile::Avatar;
+use UserProfile::Picture qw(telling);
 use UserProfile::Test;
 
 storage('reset');
@@ -81,6 +82,21 @@ subtest 'what it is shows in its content' => sub {
         @{storage('requests')->{requests}};
     is_deeply([sort keys %told], [qw(image/jpeg image/png image/webp)],
         'the storage is told what it is, not what the client says');
+};
+
+subtest 'what a picture tells of its maker' => sub {
+    my $person = person();
+    my $where = 'GPS 47.3769N 8.5417E Ada';
+
+    storage('reset');
+    for my $case (telling($where)) {
+        my $asset = holds($person, avatar('PUT', $person, $case->{picture}), $case->{plain},
+            "$case->{name}: uploaded without it, and otherwise whole");
+        unlike(delivered($asset), qr/GPS|Ada/, "$case->{name}: the storage has no word of it");
+    }
+    my $case = (telling($where))[0];
+    holds($person, me('PATCH', token => $person->{token}, form => [part($case->{picture})]),
+        $case->{plain}, 'in a form too');
 };
 
 subtest 'the corpus' => sub {

@@ -66,6 +66,14 @@ subtest 'what is no picture' => sub {
         'a WAV' => "RIFF\x24\0\0\0WAVEfmt " . "\0" x 30,
         'NULs' => "\0" x 100,
         'one byte' => "\x89",
+        'half of a PNG' => substr(png(), 0, 100),
+        'a PNG without pixels' => png() =~ s/....IDAT.*(?=....IEND)//sr,
+        'a PNG of no width' => png() =~ s/IHDR\K..../\0\0\0\0/sr,
+        'a JPEG without pixels' => jpeg() =~ s/\xff\xda.*//sr,
+        'a JPEG of no height' => jpeg() =~ s/\xff\xc0...\K../\0\0/sr,
+        'a JPEG with a broken segment' => jpeg() =~ s/\xff\xc4\K../\xff\xff/sr,
+        'half of a WebP' => substr(webp(), 0, 30),
+        'a WebP with a broken chunk' => webp() =~ s/VP8L\K./\xff/sr,
     );
 
     for my $kind (sort keys %bytes) {

@@ -5,9 +5,9 @@
 # the type that it has, without what it told of its maker, and there is nothing else in the folder.
 use strict;
 use warnings;
-use Compress::Zlib qw(crc32);
 use Test::More;
 use UserProfile::Avatar;
+use UserProfile::Picture qw(telling with_segment);
 use UserProfile::Test;
 
 # The embedded configuration brings the folder's with it.
@@ -59,23 +59,6 @@ sub serves {
 
 my %type = (jpg => 'image/jpeg', png => 'image/png', webp => 'image/webp');
 
-my %plain = (JPEG => jpeg(), PNG => png());
-
-# The PNG with one more chunk.
-sub with_chunk {
-    my ($type, $data) = @_;
-    my $chunk = pack('N', length $data) . $type . $data . pack 'N', crc32($type . $data);
-
-    return $plain{PNG} =~ s/(?=....IDAT)/$chunk/sr;
-}
-
-# The JPEG with one more segment.
-sub with_segment {
-    my ($marker, $data) = @_;
-
-    return $plain{JPEG} =~ s/\A(\xff\xd8)/$1 . pack('CCn', 0xff, $marker, 2 + length $data) . $data/er;
-}
-
 subtest 'each type, by each way' => sub {
     my $person = person();
     my %picture = (jpg => jpeg(), png => png(), webp => webp());
@@ -120,27 +103,13 @@ subtest 'each user has one' => sub {
 subtest 'what a picture tells of its maker' => sub {
     my $person = person();
     my $where = 'GPS 47.3769N 8.5417E Ada';
-    my $exif = "Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0$where";
-    my %telling = (
-        'Exif in a JPEG' => with_segment(0xe1, $exif),
-        'XMP in a JPEG' => with_segment(0xe1, "http://ns.adobe.com/xap/1.0/\0<x>$where</x>"),
-        'IPTC in a JPEG' => with_segment(0xed, "Photoshop 3.0\0$where"),
-        'a comment in a JPEG' => with_segment(0xfe, $where),
-        'what follows a JPEG' => $plain{JPEG} . $where,
-        'text in a PNG' => with_chunk('tEXt', "Author\0$where"),
-        'Exif in a PNG' => with_chunk('eXIf', "II*\0\x08\0\0\0\0\0$where"),
-        'what follows a PNG' => $plain{PNG} . $where,
-    );
 
-    for my $kind (sort keys %telling) {
-        my $res = avatar('PUT', $person, $telling{$kind}, %$at);
-        my ($format) = $kind =~ /(JPEG|PNG)/;
-
-        isnt(index($telling{$kind}, $where), -1, "$kind: it tells");
-        serves($person, $res, $plain{$format}, $format eq 'PNG' ? 'image/png' : 'image/jpeg',
-            "$kind: stored without it, and otherwise whole");
+    for my $case (telling($where)) {
+        isnt(index($case->{picture}, $where), -1, "$case->{name}: it tells");
+        serves($person, avatar('PUT', $person, $case->{picture}, %$at), $case->{plain},
+            $type{$case->{format}}, "$case->{name}: stored without it, and otherwise whole");
     }
-    my $profile = with_segment(0xe2, "ICC_PROFILE\0\1\1" . 'p' x 100);
+    my $profile = with_segment(jpeg(), 0xe2, "ICC_PROFILE\0\1\1" . 'p' x 100);
     serves($person, avatar('PUT', $person, $profile, %$at), $profile, 'image/jpeg', 'a colour profile stays');
     avatar('DELETE', $person, undef, %$at);
 };

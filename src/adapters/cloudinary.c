@@ -377,8 +377,7 @@ static up_problem *upload(up_avatar_storage *storage, apr_pool_t *p, const char 
     up_http_file file = {.name = "file",
                          .filename = "avatar",
                          .media_type = up_image_media_type(picture->type),
-                         .file = picture->file,
-                         .size = picture->size};
+                         .picture = picture};
     up_problem *problem = send_call(self, &c, apr_array_make(p, 4, sizeof(up_http_field)), &file);
     const char *why;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/folder.h"
 
-#include "adapters/picture_strip.h"
+#include "adapters/picture_reader.h"
 #include "adapters/storage_url.h"
 
 #include <apr_strings.h>
@@ -155,38 +155,21 @@ static int write_all(int fd, const char *data, apr_size_t len)
     return 0;
 }
 
-static apr_status_t copy_range(int fd, apr_file_t *file, const up_picture_piece *piece, char *block)
-{
-    apr_off_t left = piece->len, start = piece->offset;
-    apr_status_t status = apr_file_seek(file, APR_SET, &start);
-
-    while (status == APR_SUCCESS && left > 0) {
-        apr_size_t len = left < BLOCK ? (apr_size_t)left : BLOCK;
-
-        status = apr_file_read(file, block, &len);
-        if (status == APR_SUCCESS)
-            status = write_all(fd, block, len);
-        left -= (apr_off_t)len;
-    }
-    return status;
-}
-
 /* @return 0, or the error that stopped the copy. */
 static apr_status_t copy(const place *at, int fd, const up_picture *picture)
 {
     char *block = apr_palloc(at->pool, BLOCK);
-    apr_array_header_t *pieces;
-    apr_status_t status = up_picture_strip(at->pool, picture, &pieces);
-    int i;
+    apr_off_t done = 0;
+    apr_size_t len;
+    apr_status_t status;
 
-    for (i = 0; status == APR_SUCCESS && i < pieces->nelts; i++) {
-        const up_picture_piece *piece = &APR_ARRAY_IDX(pieces, i, up_picture_piece);
-
-        if (piece->bytes)
-            status = write_all(fd, piece->bytes, (apr_size_t)piece->len);
-        else
-            status = copy_range(fd, picture->file, piece, block);
-    }
+    do {
+        len = BLOCK;
+        status = up_picture_read(picture, done, block, &len);
+        if (status == APR_SUCCESS)
+            status = write_all(fd, block, len);
+        done += (apr_off_t)len;
+    } while (status == APR_SUCCESS && len > 0);
     if (status == APR_SUCCESS && fchmod(fd, MODE) != 0)
         status = errno;
     if (status == APR_SUCCESS && fsync(fd) != 0)

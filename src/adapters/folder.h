@@ -3,8 +3,7 @@
 /**
  * Avatar storage in a local folder that httpd serves. Assets are named
  * id.jpg, id.png or id.webp, with an id of 128 random bits, so that what is
- * served has one of three types and no part of a client's own name, and are
- * stored without what they tell about their maker (see picture_strip.h).
+ * served has one of three types and no part of a client's own name.
  */
 #ifndef UP_FOLDER_H
 #define UP_FOLDER_H

@@ -2,6 +2,7 @@
 #include "adapters/http_client.h"
 
 #include "adapters/clock.h"
+#include "adapters/picture_reader.h"
 
 #include <apr_escape.h>
 #include <apr_strings.h>
@@ -90,20 +91,15 @@ static void give_back(up_http_client *client, CURL *curl)
 static size_t read_file(char *buffer, size_t size, size_t count, void *data)
 {
     transfer *t = data;
-    const up_http_file *file = t->form->file;
+    const up_picture *picture = t->form->file->picture;
     apr_size_t len = size * count;
-    apr_status_t status;
+    apr_status_t status = up_picture_read(picture, t->sent, buffer, &len);
 
-    if ((apr_off_t)len > file->size - t->sent)
-        len = (apr_size_t)(file->size - t->sent);
-    if (len == 0)
-        return 0;
-    status = apr_file_read(file->file, buffer, &len);
     if (status != APR_SUCCESS) {
         t->reason = apr_psprintf(t->pool,
                                  "the file could not be read at byte %" APR_OFF_T_FMT
                                  " of %" APR_OFF_T_FMT ": %pm",
-                                 t->sent, file->size, &status);
+                                 t->sent, picture->size, &status);
         return CURL_READFUNC_ABORT;
     }
     t->sent += (apr_off_t)len;
@@ -113,12 +109,10 @@ static size_t read_file(char *buffer, size_t size, size_t count, void *data)
 static int seek_file(void *data, curl_off_t offset, int origin)
 {
     transfer *t = data;
-    apr_off_t position = (apr_off_t)offset;
 
-    if (origin != SEEK_SET || position < 0 || position > t->form->file->size ||
-        apr_file_seek(t->form->file->file, APR_SET, &position) != APR_SUCCESS)
+    if (origin != SEEK_SET || offset < 0 || offset > t->form->file->picture->size)
         return CURL_SEEKFUNC_FAIL;
-    t->sent = position;
+    t->sent = (apr_off_t)offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -198,7 +192,7 @@ static curl_mime *make_form(CURL *curl, transfer *t)
             curl_mime_type(part, file->media_type) != CURLE_OK)
             rc = CURLE_OUT_OF_MEMORY;
         else
-            rc = curl_mime_data_cb(part, file->size, read_file, seek_file, NULL, t);
+            rc = curl_mime_data_cb(part, file->picture->size, read_file, seek_file, NULL, t);
     }
     if (rc == CURLE_OK)
         return mime;
@@ -263,12 +257,9 @@ static CURLcode perform_once(CURL *curl, transfer *t, apr_interval_time_t left)
     t->answer->len = t->room = 0;
     t->mark = up_clock();
     t->mark_bytes = 0;
+    t->sent = 0;
     t->reason = NULL;
     t->text[0] = '\0';
-    if (rc == CURLE_OK && t->form->file && seek_file(t, 0, SEEK_SET) != CURL_SEEKFUNC_OK) {
-        t->reason = "the file could not be read from its start";
-        rc = CURLE_READ_ERROR;
-    }
     if (rc == CURLE_OK) {
         long bytes = 0;
 

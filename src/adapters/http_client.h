@@ -14,7 +14,8 @@
 #ifndef UP_HTTP_CLIENT_H
 #define UP_HTTP_CLIENT_H
 
-#include <apr_file_io.h>
+#include "ports/avatar_storage.h"
+
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <apr_time.h>
@@ -37,13 +38,12 @@ typedef struct up_http_field {
     const char *value; /* no NUL */
 } up_http_field;
 
-/** The form's file part: the first size bytes of an open file. */
+/** The form's file part. */
 typedef struct up_http_file {
     const char *name;       /* the part's name */
     const char *filename;   /* what the server is told */
     const char *media_type; /* likewise */
-    apr_file_t *file;       /* its position is moved */
-    apr_off_t size;         /* bytes */
+    const up_picture *picture;
 } up_http_file;
 
 typedef struct up_http_form {

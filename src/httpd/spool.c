@@ -107,21 +107,44 @@ up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len)
     return NULL;
 }
 
+static apr_status_t read_back(void *baton, apr_off_t at, unsigned char *buffer, apr_size_t len)
+{
+    apr_file_t *file = baton;
+    apr_status_t status = apr_file_seek(file, APR_SET, &at);
+
+    return status == APR_SUCCESS ? apr_file_read_full(file, buffer, len, NULL) : status;
+}
+
+/* @param message what is wrong, or NULL for the code's own sentence. */
+static up_problem *no_picture(const up_spool *spool, const char *message)
+{
+    up_problem *problem = NULL;
+
+    if (!message)
+        message = up_code_message(UP_INVALID_FILE_TYPE);
+    up_problem_detail(&problem, spool->pool, "avatar", UP_INVALID_FILE_TYPE, message);
+    problem->code = UP_INVALID_FILE_TYPE;
+    problem->message = message;
+    return problem;
+}
+
 up_problem *up_spool_picture(up_spool *spool, up_picture **picture)
 {
     apr_size_t len = spool->size < UP_IMAGE_HEAD ? (apr_size_t)spool->size : UP_IMAGE_HEAD;
     up_image type = up_image_sniff(spool->head, len);
+    up_picture_source source = {.size = spool->size, .read = read_back, .baton = spool->file};
+    up_picture_outline outline;
+    apr_status_t status;
 
-    if (type == UP_IMAGE_NONE) {
-        up_problem *problem = NULL;
-
-        up_problem_detail(&problem, spool->pool, "avatar", UP_INVALID_FILE_TYPE,
-                          up_code_message(UP_INVALID_FILE_TYPE));
-        problem->code = UP_INVALID_FILE_TYPE;
-        problem->message = up_code_message(UP_INVALID_FILE_TYPE);
-        return problem;
-    }
+    if (type == UP_IMAGE_NONE)
+        return no_picture(spool, NULL);
+    status = up_picture_strip(spool->pool, &source, type, &outline);
+    if (status != APR_SUCCESS)
+        return failed(spool, "read", status);
+    if (outline.broken)
+        return no_picture(spool, "The avatar is a broken JPEG, PNG or WebP image; send it whole.");
     *picture = apr_palloc(spool->pool, sizeof(**picture));
-    **picture = (up_picture){.file = spool->file, .size = spool->size, .type = type};
+    **picture = (up_picture){
+        .file = spool->file, .pieces = outline.pieces, .size = outline.size, .type = type};
     return NULL;
 }

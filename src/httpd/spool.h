@@ -24,8 +24,10 @@ typedef struct up_spool {
  *  the file can't be written. */
 up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len);
 
-/** What was written, as a picture of the type that it begins like.
- *  @return NULL, or INVALID_FILE_TYPE. */
+/** What was written, as a picture of the type that it begins like, without what it tells
+ *  about its maker.
+ *  @return NULL; INVALID_FILE_TYPE, also where it is broken; SERVICE_UNAVAILABLE where the
+ *          file can't be read. */
 up_problem *up_spool_picture(up_spool *spool, up_picture **picture);
 
 #endif

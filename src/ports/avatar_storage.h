@@ -11,6 +11,7 @@
 #define UP_AVATAR_STORAGE_H
 
 #include "core/image.h"
+#include "core/picture_strip.h"
 #include "core/problem.h"
 
 #include <apr_file_io.h>
@@ -18,11 +19,13 @@
 /** Bytes of an asset's public ID, with its terminating NUL. */
 #define UP_ASSET_ID_MAX 256
 
-/** A picture that waits to be stored: at the file's start, size bytes. */
+/** A picture that waits to be stored: pieces of a file, and new bytes among them, and so
+ *  without what it told of its maker, whatever the storage. */
 typedef struct up_picture {
-    apr_file_t *file; /* open for reading; its position is the callee's to move */
-    apr_off_t size;   /* bytes, at least 1 */
-    up_image type;    /* never UP_IMAGE_NONE */
+    apr_file_t *file;                 /* open for reading; its position is the callee's to move */
+    const apr_array_header_t *pieces; /* of up_picture_piece, in their order */
+    apr_off_t size;                   /* bytes of all pieces, at least 1 */
+    up_image type;                    /* never UP_IMAGE_NONE */
 } up_picture;
 
 /** How an upload that failed has ended. */

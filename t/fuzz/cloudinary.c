@@ -90,13 +90,16 @@ static up_avatar_storage *storage(int bits)
 
 static up_picture picture(void)
 {
+    static up_picture_piece whole = {NULL, 0, 8};
+    static const apr_array_header_t pieces = {
+        .elt_size = sizeof(whole), .nelts = 1, .nalloc = 1, .elts = (char *)&whole};
     static up_picture one;
     static int fd = -1;
 
     if (fd < 0) {
         fd = memfd_create("picture", MFD_CLOEXEC);
         must(write(fd, "\xff\xd8\xff\xdb....", 8) == 8);
-        one = (up_picture){NULL, 8, UP_IMAGE_JPEG};
+        one = (up_picture){.pieces = &pieces, .size = 8, .type = UP_IMAGE_JPEG};
         must(apr_os_file_put(&one.file, &fd, APR_FOPEN_READ, fuzz_lasting_pool()) == APR_SUCCESS);
     }
     return one;

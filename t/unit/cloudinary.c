@@ -430,20 +430,20 @@ static void test_service(const char *algorithm)
     standin_stop(&service);
 }
 
-/* A larger file than the picture, whose position is anywhere. */
-static void test_file_position(const standin *service, up_avatar_storage *st)
+/* Pieces of a larger file, whose position is anywhere, and new bytes. */
+static void test_pieces(const standin *service, up_avatar_storage *st)
 {
-    up_picture picture = make_picture(pool, UP_IMAGE_PNG, 5000);
+    up_picture file = make_picture(pool, UP_IMAGE_PNG, 90000), want;
+    up_picture picture = in_pieces(pool, &file, &want);
     const char *asset = st->new_asset(st, pool, UP_IMAGE_PNG), *url;
     apr_off_t end = 0;
     up_upload_end how;
 
     apr_file_seek(picture.file, APR_END, &end);
     apr_file_puts("not of the picture", picture.file);
-    ok(st->upload(st, pool, asset, &picture, &url, &how) == NULL,
-       "the picture is the file's beginning, wherever its position is");
-    check_stored(service, asset, &picture);
-    picture.size = 6000;
+    ok(st->upload(st, pool, asset, &picture, &url, &how) == NULL, "a picture in pieces is stored");
+    check_stored(service, asset, &want);
+    picture = whole_file(pool, picture.file, 100000, UP_IMAGE_PNG);
     ok(st->upload(st, pool, asset, &picture, &url, &how) != NULL,
        "a file that is too short is a failure");
     standin_do(service, "reset");
@@ -530,7 +530,7 @@ int main(void)
         return 1;
     st = up_cloudinary_create(pool, standin_settings(&service, pool, ""));
     test_foreign(&service, st);
-    test_file_position(&service, st);
+    test_pieces(&service, st);
     test_wrong_account(&service);
     standin_stop(&service);
     apr_pool_destroy(pool);

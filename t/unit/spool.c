@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PNG "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x8\0\0\0\0"
+#define PNG                                                                                        \
+    "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x8\0\0\0\0CRCC"                                 \
+    "\0\0\0\1IDATxCRCC\0\0\0\0IENDCRCC"
 #define MAX 4096
 
 static apr_pool_t *pool;

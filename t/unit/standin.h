@@ -177,13 +177,23 @@ __attribute__((unused)) static apr_file_t *temporary_file(apr_pool_t *p)
     exit(1);
 }
 
+/* The first size bytes of a file as a picture, in one piece. */
+__attribute__((unused)) static up_picture whole_file(apr_pool_t *p, apr_file_t *file,
+                                                     apr_size_t size, up_image type)
+{
+    apr_array_header_t *pieces = apr_array_make(p, 1, sizeof(up_picture_piece));
+
+    APR_ARRAY_PUSH(pieces, up_picture_piece) = (up_picture_piece){NULL, 0, (apr_off_t)size};
+    return (up_picture){.file = file, .pieces = pieces, .size = (apr_off_t)size, .type = type};
+}
+
 /* A picture by its first bytes, of this size, written without much memory. */
 __attribute__((unused)) static up_picture make_picture(apr_pool_t *p, up_image type,
                                                        apr_size_t size)
 {
     static const char *const heads[] = {"", "\xff\xd8\xff\xe0", "\x89PNG\r\n\x1a\n",
                                         "RIFF....WEBPVP8 "};
-    up_picture picture = {temporary_file(p), (apr_off_t)size, type};
+    up_picture picture = whole_file(p, temporary_file(p), size, type);
     char block[4096];
     apr_size_t done, i;
 
@@ -198,6 +208,33 @@ __attribute__((unused)) static up_picture make_picture(apr_pool_t *p, up_image t
             exit(1);
         }
     }
+    return picture;
+}
+
+/* A picture of pieces of a larger file and of new bytes, and what it must come to, in a file of
+ * its own. */
+__attribute__((unused)) static up_picture in_pieces(apr_pool_t *p, const up_picture *file,
+                                                    up_picture *want)
+{
+    const up_picture_piece pieces[] = {{NULL, 0, 8},      {"ab", 0, 2},         {"c", 0, 1},
+                                       {NULL, 20, 40000}, {NULL, 40021, 30000}, {"the end", 0, 7}};
+    up_picture picture = whole_file(p, file->file, 0, file->type);
+    apr_array_header_t *array = apr_array_make(p, 6, sizeof(up_picture_piece));
+    char *bytes = apr_palloc(p, 40000);
+    size_t i;
+
+    *want = whole_file(p, temporary_file(p), 70018, file->type);
+    for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        apr_off_t at = pieces[i].offset;
+
+        APR_ARRAY_PUSH(array, up_picture_piece) = pieces[i];
+        picture.size += pieces[i].len;
+        apr_file_seek(file->file, APR_SET, &at);
+        apr_file_read_full(file->file, bytes, (apr_size_t)pieces[i].len, NULL);
+        apr_file_write_full(want->file, pieces[i].bytes ? pieces[i].bytes : bytes,
+                            (apr_size_t)pieces[i].len, NULL);
+    }
+    picture.pieces = array;
     return picture;
 }
 

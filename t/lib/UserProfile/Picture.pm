@@ -13,11 +13,11 @@ use Compress::Zlib qw(compress crc32);
 use Exporter qw(import);
 use MIME::Base64 qw(decode_base64);
 
-our @EXPORT_OK = qw(png jpeg webp);
+our @EXPORT_OK = qw(png jpeg webp with_chunk with_segment with_riff_chunk exif telling);
 
 # A PNG of 64 x 64 in one colour (3 bytes: red, green, blue; at random by default, so that no two
-# pictures are the same). With a size, in bytes and at least 300, it has exactly that: an ancillary
-# chunk fills it.
+# pictures are the same). With a size, in bytes and at least 300, it has exactly that: a suggested
+# palette fills it.
 sub png {
     my ($size, $colour) = @_;
     my $row = "\0" . ($colour // pack 'C3', map { int rand 256 } 1 .. 3) x 64;
@@ -25,7 +25,15 @@ sub png {
     my $tail = _chunk(IDAT => compress($row x 64)) . _chunk(IEND => '');
     my $fill = defined $size ? $size - length($head) - length($tail) - 12 : -1;
 
-    return $head . ($fill >= 0 ? _chunk(fiLl => "\0" x $fill) : '') . $tail;
+    return $head . ($fill >= 0 ? _chunk(sPLT => _palette($fill)) : '') . $tail;
+}
+
+# One of so many bytes: a name, the depth, entries of six bytes.
+sub _palette {
+    my ($size) = @_;
+    my $name = 'x' x (1 + ($size - 3) % 6);
+
+    return "$name\0\x08" . "\0" x ($size - length($name) - 2);
 }
 
 sub _chunk {
@@ -47,6 +55,83 @@ sub jpeg {
 # A lossless WebP of one pixel.
 sub webp {
     return decode_base64('UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==');
+}
+
+# --- What pictures tell of their maker ------------------------------------------------------------
+
+# The PNG with one more chunk, before its pixels.
+sub with_chunk {
+    my ($picture, $type, $data) = @_;
+    my $chunk = _chunk($type, $data);
+
+    return $picture =~ s/(?=....IDAT)/$chunk/sr;
+}
+
+# The JPEG with one more segment, as its first.
+sub with_segment {
+    my ($picture, $marker, $data) = @_;
+
+    return $picture =~ s/\A(\xff\xd8)/$1 . pack('CCn', 0xff, $marker, 2 + length $data) . $data/er;
+}
+
+# The WebP in its extended form, with these flags and chunks ([name, data] each).
+sub _extended {
+    my ($picture, $flags, @chunks) = @_;
+    my $content = 'WEBP' . _riff(VP8X => pack 'CxxxCCCCCC', $flags, (0) x 6) . substr($picture, 12)
+        . join '', map { _riff(@$_) } @chunks;
+
+    return 'RIFF' . pack('V', length $content) . $content;
+}
+
+sub _riff {
+    my ($name, $data) = @_;
+
+    return sprintf('%-4s', $name) . pack('V', length $data) . $data . "\0" x (length($data) % 2);
+}
+
+# Exif data, big-endian: this orientation and, where there is one, an artist.
+sub exif {
+    my ($orientation, $artist) = @_;
+    my $entries = pack 'nnNnn', 0x112, 3, 1, $orientation, 0;
+    my $count = defined $artist ? 2 : 1;
+
+    $entries .= pack 'nnNN', 0x13b, 2, length $artist, 38 if defined $artist;
+    return "MM\0*" . pack('Nn', 8, $count) . $entries . pack('N', 0) . ($artist // '');
+}
+
+# Pictures that tell this: a name, a format (jpg, png, webp), the picture, and it without that.
+sub telling {
+    my ($what) = @_;
+    my ($jpeg, $png, $webp) = (jpeg(), png(), webp());
+    my %format = (jpg => $jpeg, png => $png, webp => _extended($webp, 0));
+    my $name = "Exif\0\0";
+    my @all = (
+        ['Exif', jpg => with_segment($jpeg, 0xe1, $name . exif(1, $what))],
+        ['XMP', jpg => with_segment($jpeg, 0xe1, "http://ns.adobe.com/xap/1.0/\0<x>$what</x>")],
+        ['IPTC', jpg => with_segment($jpeg, 0xed, "Photoshop 3.0\0$what")],
+        ['a comment', jpg => with_segment($jpeg, 0xfe, $what)],
+        ['a thumbnail', jpg => with_segment($jpeg, 0xe0, "JFXX\0\x10$what")],
+        ['what follows it', jpg => $jpeg . $what],
+        ['an orientation beside it', jpg => with_segment($jpeg, 0xe1, $name . exif(6, $what)),
+            with_segment($jpeg, 0xe1, $name . exif(6))],
+        ['text', png => with_chunk($png, 'tEXt', "Author\0$what")],
+        ['international text', png => with_chunk($png, 'iTXt', "Author\0\0\0\0\0$what")],
+        ['Exif', png => with_chunk($png, 'eXIf', exif(1, $what))],
+        ['what follows it', png => $png . $what],
+        ['an orientation beside it', png => with_chunk($png, 'eXIf', exif(8, $what)),
+            with_chunk($png, 'eXIf', exif(8))],
+        ['Exif', webp => _extended($webp, 8, [EXIF => exif(1, $what)])],
+        ['XMP', webp => _extended($webp, 4, [XMP => "<x>$what</x>"])],
+        ['both', webp => _extended($webp, 12, [EXIF => $name . exif(1, $what)], [XMP => $what])],
+        ['what follows it', webp => _extended($webp, 0) . $what],
+        ['an orientation beside it', webp => _extended($webp, 12, [EXIF => exif(3, $what)], [XMP => $what]),
+            _extended($webp, 8, [EXIF => exif(3)])],
+    );
+
+    return map {
+        {name => "$_->[1] with $_->[0]", format => $_->[1], picture => $_->[2],
+            plain => $_->[3] // $format{$_->[1]}}
+    } @all;
 }
 
 1;
