@@ -272,6 +272,38 @@ subtest 'its size' => sub {
     avatar('DELETE', $person);
 };
 
+# The picture with another width and height in its header.
+sub sized {
+    my ($format, $width, $height) = @_;
+
+    return png() =~ s/IHDR\K.{8}/pack 'NN', $width, $height/ser if $format eq 'png';
+    return jpeg() =~ s/\xff\xc0...\K.{4}/pack 'nn', $height, $width/ser if $format eq 'jpg';
+    return webp() =~ s/\x2f\K.{4}/pack 'V', $width - 1 | $height - 1 << 14/ser;
+}
+
+subtest 'its width and height' => sub {
+    my $person = person(full_name => 'Ada');
+    my $limit = qr/at most 8192 x 8192 pixels large; this one is \d+ x \d+\.$/;
+
+    for my $format (qw(jpg png webp)) {
+        storage('reset');
+        is(avatar('PUT', $person, sized($format, @$_))->code, 200, "$format of @$_ pixels: taken")
+            for [1, 1], [8192, 8192];
+        for my $size ([8193, 1], [1, 8193], [8193, 8193], [16_384, 16_384]) {
+            my $picture = sized($format, @$size);
+            my $res = refused($person, sub { avatar('PUT', $person, $picture) }, 413, 'FILE_TOO_LARGE',
+                "$format of @$size pixels");
+            like(json($res)->{message}, $limit, "$format of @$size pixels: the answer says what is right");
+        }
+    }
+    refused($person, sub { avatar('PUT', $person, sized('png', 4_294_967_295, 4_294_967_295)) }, 413,
+        'FILE_TOO_LARGE', 'more than any');
+    refused($person, sub { me('PATCH', token => $person->{token}, form => [part(sized('png', 8193, 1)),
+        {name => 'full_name', body => 'x' x 256}]) }, 413, 'FILE_TOO_LARGE', 'beside an invalid text');
+    storage('reset');
+    avatar('DELETE', $person);
+};
+
 # A node with one child, which is looked at from outside.
 my $node = node(conf => contract() . <<'CONF');
 StartServers 1

@@ -331,6 +331,10 @@ my @WRONG = (
     [UserProfileMethods => 'get', qr/'get' can't be enabled/],
     [UserProfileMethods => 'HEAD', qr/'HEAD' can't be enabled; there are GET \(which brings HEAD\)/],
     [UserProfileMethods => 'GET avatar', qr/^UserProfileMethods avatar: no UserProfileField is of type avatar/],
+    (map { [UserProfileAvatarDimensions => $_, qr/'\Q$_\E' is no WIDTHxHEIGHT; write e\.g\. 8192x8192, each from 1 to 65535/] }
+        qw(8192 8192x x8192 0x10 10x0 65536x1 1x65536 -1x1 1x-1 10x10x10 10*10 10x10px 1e3x1e3 99999999999999999999x1 none)),
+    [UserProfileAvatarDimensions => '""', qr/takes one argument|'' is no WIDTHxHEIGHT/],
+    [UserProfileAvatarDimensions => '10 10', qr/takes one argument/],
     [UserProfileUnknownUser => '403', qr/is 401 or 404/],
     [UserProfileUnknownUser => '4040', qr/is 401 or 404/],
     [UserProfileUnknownFields => 'reject', qr/is ignore or refuse/],
@@ -538,6 +542,8 @@ accepted("UserProfileAvatarStorage $_", {@AVATAR, UserProfileAvatarStorage => $_
     "file://$dir", "FILE://localhost$dir?url=https://cdn.example.com/a", "file://$dir?url=/avatars/",
     "\@$dir/storage.url", "file://$dir?create=yes", "file://$dir?url=/a&create=no"
 );
+accepted("UserProfileAvatarDimensions $_", {UserProfileAvatarDimensions => $_})
+    for qw(1x1 65535x65535 4096X300 00010x10);
 accepted('no storage, in so many words', {UserProfileAvatarStorage => 'none'});
 accepted('no token store, in so many words',
     {UserProfileTokenStore => 'none', UserProfileMethods => 'GET'});

@@ -74,6 +74,7 @@ UserProfileRoleAlias owner admin
 UserProfileTokenStore "redis+unix://$servers->{redis_socket}" blacklist=bl: sessions=rt:
 UserProfileCookie session "Path=/"
 UserProfileAvatarStorage "file://$avatars?url=/avatars"
+UserProfileAvatarDimensions 64x64
 UserProfileTimeout tokens=5s
 <Location "/me">
     UserProfile On
@@ -116,6 +117,8 @@ my %VHOST = (
     cookie => "UserProfileCookie none\n",
     storage => "UserProfileAvatarStorage \"cloudinary://4711:secret\@vhost\"\n$STORAGE",
     journal => "UserProfileJournal no_such_journal\n",
+    small => "UserProfileAvatarDimensions 64x63\n",
+    large => "UserProfileAvatarDimensions 8192x8192\n",
     off => "<Location \"/me\">\nUserProfile Off\n</Location>\n",
 );
 $port = free_port();
@@ -197,6 +200,13 @@ is_error(at('alias', 'GET', path => '/admin',
     token => token(sub => $user->{email}, @aud, groups => ['owner'])), 403, 'INSUFFICIENT_ROLE',
     'RoleAlias none');
 is(at('off', 'GET', token => $token)->code, 404, 'UserProfile Off: the resource is not there');
+
+my $wide = png() =~ s/IHDR\K..../pack 'N', 65/ser;
+my $picture = sub { at($_[0], 'PUT', path => '/me/avatar', token => $token, type => 'image/png', body => $_[1]) };
+is($picture->($_, png())->code, 200, "AvatarDimensions: 64 x 64 pixels ($_)") for '', 'silent', 'cookie';
+is_error($picture->($_, $wide), 413, 'FILE_TOO_LARGE', "... and no more ($_)") for '', 'silent', 'cookie';
+is_error($picture->('small', png()), 413, 'FILE_TOO_LARGE', 'AvatarDimensions: its own, smaller');
+is($picture->('large', $wide)->code, 200, 'AvatarDimensions: the default, said explicitly');
 
 my %jti = map { $_ => "merge-$$-$_" } qw(bl blacklisted_access_token);
 redis('SETEX', "$_:$jti{$_}", 60, 1) for keys %jti;

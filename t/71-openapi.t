@@ -15,6 +15,7 @@ use UserProfile::Test;
 my %NOT_SHIPPED = map { $_ => 1 } qw(FORBIDDEN);
 
 my $PNG = png();
+my $WIDE = $PNG =~ s/IHDR\K.{8}/pack 'NN', 12_000, 9_000/ser;
 my $AVATAR = "$ME/avatar";
 my $LARGE = 6 * 1024 * 1024;
 
@@ -223,6 +224,8 @@ subtest 'FluentMeet' => sub {
     answers($contract, $patch, ask_raw($contract, 'PATCH', $ME,
         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: $LARGE\r\n"), 413,
         'FILE_TOO_LARGE', 'for a large picture');
+    $try->($patch, 413, 'FILE_TOO_LARGE', 'for a wide and high picture',
+        form => [{name => 'avatar', filename => 'a.png', body => $WIDE}]);
     storage_fault('status', status => 500, message => 'no', on => 'upload');
     $try->($patch, 502, 'STORAGE_UPLOAD_ERROR', 'without the storage',
         form => [{name => 'avatar', filename => 'a.png', body => $PNG}]);
@@ -245,6 +248,8 @@ subtest 'FluentMeet' => sub {
         answers($contract, $at, ask_raw($contract, $method, $AVATAR,
             "Content-Type: image/png\r\nContent-Length: $LARGE\r\n"), 413, 'FILE_TOO_LARGE',
             'for a large picture');
+        $try->($at, 413, 'FILE_TOO_LARGE', 'for a wide and high picture', body => $WIDE,
+            type => 'image/png');
         storage_fault('status', status => 500, message => 'no', on => 'upload');
         $try->($at, 502, 'STORAGE_UPLOAD_ERROR', 'without the storage', body => $PNG,
             type => 'image/png');

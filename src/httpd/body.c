@@ -3,6 +3,7 @@
 
 #include "core/media_type.h"
 #include "core/multipart.h"
+#include "httpd/config.h"
 #include "httpd/request_state.h"
 #include "httpd/spool.h"
 
@@ -198,12 +199,13 @@ static up_problem *finish_picture(pump *pump)
 
     if (pump->spool.size > 0 || pump->picture_has_name)
         problem = up_spool_picture(&pump->spool, &pump->body->picture);
-    if (problem && invalid) {
-        up_problem_detail(&invalid, pump->r->pool, AVATAR_PART, UP_INVALID_FILE_TYPE,
-                          problem->message);
+    if (!problem)
         return invalid;
-    }
-    return invalid ? invalid : problem;
+    /* What is too large comes before what is invalid. */
+    if (!invalid || problem->code != UP_INVALID_FILE_TYPE)
+        return problem;
+    up_problem_detail(&invalid, pump->r->pool, AVATAR_PART, UP_INVALID_FILE_TYPE, problem->message);
+    return invalid;
 }
 
 static int read_multipart(pump *pump, const up_media_type *type)
@@ -294,7 +296,13 @@ static up_problem *unsupported(request_rec *r, int raw)
 
 int up_body_read(request_rec *r, up_body *body, int raw)
 {
-    pump pump = {.r = r, .body = body, .spool = {.pool = r->pool, .max = UP_PICTURE_MAX}};
+    const up_dimensions *most = &up_config_of(r->server)->avatar_most;
+    pump pump = {.r = r,
+                 .body = body,
+                 .spool = {.pool = r->pool,
+                           .max = UP_PICTURE_MAX,
+                           .max_width = most->width,
+                           .max_height = most->height}};
     up_media_type *type =
         up_media_type_parse(r->pool, apr_table_get(r->headers_in, "Content-Type"));
     int (*read_it)(struct pump * pump) = NULL;

@@ -10,6 +10,7 @@
 #define DEFAULT_JOURNAL "userprofile_journal"
 #define DEFAULT_CONNECTIONS 8
 #define DEFAULT_SWEEP 10
+#define DEFAULT_DIMENSION 8192
 #define DEFAULT_METHODS (UP_ALLOW_GET | UP_ALLOW_PATCH | UP_ALLOW_DELETE | UP_ALLOW_AVATAR)
 
 void *up_config_create(apr_pool_t *p, server_rec *s)
@@ -81,6 +82,8 @@ static void merge_answers(up_config *merged, const up_config *base, const up_con
     MERGE_SET(avatars_set, cloudinary);
     MERGE_SET(avatars_set, folder);
     MERGE(avatars_set);
+    MERGE(avatar_most.width);
+    MERGE(avatar_most.height);
     MERGE(methods);
     MERGE(unknown_user);
     MERGE(unknown_fields);
@@ -358,6 +361,8 @@ const char *up_config_finish(apr_pool_t *p, up_config *config)
         config->connections = DEFAULT_CONNECTIONS;
     if (!config->sweep_set)
         config->sweep = DEFAULT_SWEEP;
+    if (!config->avatar_most.width)
+        config->avatar_most = (up_dimensions){DEFAULT_DIMENSION, DEFAULT_DIMENSION};
     config->model = make_model(p, config);
     if (!config->model->avatar)
         config->methods = (up_methods)(config->methods & ~UP_ALLOW_AVATAR);

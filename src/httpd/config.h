@@ -63,6 +63,14 @@ typedef struct up_timeouts {
     apr_interval_time_t storage;   /* for the avatar storage, in all */
 } up_timeouts;
 
+/** The most that a picture's width or height can be limited to, in pixels: a JPEG has no more. */
+#define UP_DIMENSION_MAX 65535
+
+/** The largest picture, in pixels, 1 to UP_DIMENSION_MAX; 0 is unset. */
+typedef struct up_dimensions {
+    int width, height;
+} up_dimensions;
+
 typedef struct up_config {
     int said; /* has a directive set anything here? */
     int used; /* is a <Location> of this server the resource? */
@@ -95,6 +103,7 @@ typedef struct up_config {
     up_cloudinary_settings *cloudinary;
     up_folder_settings *folder;
     int avatars_set;
+    up_dimensions avatar_most;
 
     up_methods methods;
     int unknown_user; /* 401 or 404; 0 is unset */

@@ -62,6 +62,8 @@ const command_rec up_directives[] = {
 
     SERVER(TAKE1, "UserProfileAvatarStorage", up_set_avatar_storage,
            "cloudinary://... or file://...; or @file with the URL; or none"),
+    SERVER(TAKE1, "UserProfileAvatarDimensions", up_set_avatar_dimensions,
+           "WIDTHxHEIGHT: the largest picture, in pixels (default 8192x8192)"),
 
     SERVER(TAKE_ARGV, "UserProfileTimeout", up_set_timeouts,
            "name=time...: pool, statement, tokens, connect, storage"),

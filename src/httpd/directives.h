@@ -42,6 +42,7 @@ const char *up_set_unknown_user(cmd_parms *cmd, void *unused, const char *status
 const char *up_set_timeouts(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 const char *up_set_connections(cmd_parms *cmd, void *unused, const char *number);
 const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argument);
+const char *up_set_avatar_dimensions(cmd_parms *cmd, void *unused, const char *argument);
 
 const char *up_set_sweep(cmd_parms *cmd, void *unused, const char *seconds);
 const char *up_set_unknown_fields(cmd_parms *cmd, void *unused, const char *what);

@@ -156,6 +156,32 @@ const char *up_set_avatar_storage(cmd_parms *cmd, void *unused, const char *argu
     return NULL;
 }
 
+/* The digits at *text, which is moved behind them. @return 0 where they are no number of pixels. */
+static int parse_pixels(const char **text)
+{
+    apr_size_t len = strspn(*text, "0123456789");
+    long number = len <= 5 ? strtol(*text, NULL, 10) : 0;
+
+    *text += len;
+    return number <= UP_DIMENSION_MAX ? (int)number : 0;
+}
+
+const char *up_set_avatar_dimensions(cmd_parms *cmd, void *unused, const char *argument)
+{
+    up_dimensions *most = &up_said(cmd)->avatar_most;
+    const char *at = argument;
+
+    (void)unused;
+    most->width = parse_pixels(&at);
+    at += *at == 'x' || *at == 'X';
+    most->height = parse_pixels(&at);
+    if (most->width && most->height && !*at)
+        return NULL;
+    return apr_psprintf(
+        cmd->pool, "%s: '%s' is no WIDTHxHEIGHT; write e.g. 8192x8192, each from 1 to %d pixels",
+        cmd->cmd->name, argument, UP_DIMENSION_MAX);
+}
+
 const char *up_set_sweep(cmd_parms *cmd, void *unused, const char *seconds)
 {
     up_config *config = up_said(cmd);

@@ -143,6 +143,13 @@ up_problem *up_spool_picture(up_spool *spool, up_picture **picture)
         return failed(spool, "read", status);
     if (outline.broken)
         return no_picture(spool, "The avatar is a broken JPEG, PNG or WebP image; send it whole.");
+    if (outline.width > (unsigned)spool->max_width || outline.height > (unsigned)spool->max_height)
+        return up_problem_make(spool->pool, UP_FILE_TOO_LARGE,
+                               apr_psprintf(spool->pool,
+                                            "The avatar may be at most %d x %d pixels large; this "
+                                            "one is %lu x %lu.",
+                                            spool->max_width, spool->max_height, outline.width,
+                                            outline.height));
     *picture = apr_palloc(spool->pool, sizeof(**picture));
     **picture = (up_picture){
         .file = spool->file, .pieces = outline.pieces, .size = outline.size, .type = type};

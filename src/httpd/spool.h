@@ -16,7 +16,8 @@ typedef struct up_spool {
     apr_pool_t *pool; /* the request's */
     apr_file_t *file; /* NULL until the first byte */
     apr_off_t size;
-    apr_off_t max;
+    apr_off_t max;             /* bytes */
+    int max_width, max_height; /* pixels */
     char head[UP_IMAGE_HEAD];
 } up_spool;
 
@@ -26,8 +27,8 @@ up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len);
 
 /** What was written, as a picture of the type that it begins like, without what it tells
  *  about its maker.
- *  @return NULL; INVALID_FILE_TYPE, also where it is broken; SERVICE_UNAVAILABLE where the
- *          file can't be read. */
+ *  @return NULL; INVALID_FILE_TYPE, also where it is broken; FILE_TOO_LARGE beyond max_width
+ *          or max_height; SERVICE_UNAVAILABLE where the file can't be read. */
 up_problem *up_spool_picture(up_spool *spool, up_picture **picture);
 
 #endif

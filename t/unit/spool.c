@@ -75,6 +75,7 @@ static up_spool *spool_in(apr_pool_t *p)
 
     spool->pool = p;
     spool->max = MAX;
+    spool->max_width = spool->max_height = 1;
     return spool;
 }
 
@@ -105,6 +106,26 @@ static void is_spooled(const char *name)
     ok(fcntl(fd, F_GETFD) & FD_CLOEXEC, "... and no other program's");
     apr_pool_destroy(p);
     is_int(files("/proc/self/fd"), before, "... gone with its pool");
+}
+
+static void test_pixels(void)
+{
+    up_spool *spool = spool_in(pool);
+    up_picture *picture = NULL;
+    up_problem *problem;
+
+    up_spool_write(spool, PNG, sizeof(PNG) - 1);
+    spool->max_height = 0;
+    problem = up_spool_picture(spool, &picture);
+    ok(problem && problem->code == UP_FILE_TOO_LARGE && !picture, "a picture that is too high");
+    spool->max_height = 1;
+    spool->max_width = 0;
+    problem = up_spool_picture(spool, &picture);
+    ok(problem && problem->code == UP_FILE_TOO_LARGE && !picture, "or too wide");
+    spool = spool_in(pool);
+    up_spool_write(spool, PNG, sizeof(PNG) - 2);
+    problem = up_spool_picture(spool, &picture);
+    ok(problem && problem->code == UP_INVALID_FILE_TYPE && !picture, "or broken");
 }
 
 /* A kill between two calls finds no name: the folder is not written at all. */
@@ -172,6 +193,7 @@ int main(void)
     test_file_systems_that_do_not_know_them();
     test_what_cannot_be_opened();
     test_limits();
+    test_pixels();
     apr_pool_destroy(pool);
     rmdir(folder);
     return done_testing();
