@@ -22,6 +22,7 @@
 #include "httpd/dbd_directives.h"
 #include "httpd/directives.h"
 #include "httpd/module.h"
+#include "httpd/pictures.h"
 #include "httpd/resource.h"
 #include "httpd/respond.h"
 #include "httpd/roles.h"
@@ -386,6 +387,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_note_auth_failure(up_bearer_challenge, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(up_resource_fixups, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_fixups(up_pictures_fixups, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_insert_filter(up_pictures_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(up_resource_handler, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_insert_error_filter(up_respond_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
     ap_register_auth_provider(p, AUTHZ_PROVIDER_GROUP, UP_ROLES_PROVIDER, AUTHZ_PROVIDER_VERSION,

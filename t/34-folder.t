@@ -19,11 +19,7 @@ my $alias = <<"CONF";
 Alias /avatars "$folder"
 <Directory "$folder">
     Require all granted
-    Header always set X-Content-Type-Options nosniff
 </Directory>
-AddType image/jpeg .jpg
-AddType image/png .png
-AddType image/webp .webp
 CONF
 my $node = node(conf => embedded ? 'Include "' . scratch() . qq(/top/conf/embedded.conf"\n) : contract() . $alias, defines => {USERPROFILE_AVATARS => "file://$folder?url=/avatars"})->start;
 my $at = {port => $node->{port}};

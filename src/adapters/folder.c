@@ -82,20 +82,25 @@ const char *up_folder_display(apr_pool_t *p, const up_folder_settings *settings)
     return apr_psprintf(p, "file://%s?url=%s/", settings->path, settings->url);
 }
 
-/* An asset's name is all of 32 digits, a dot and a known extension: no path, no escape. */
-static int is_asset(const char *name)
+up_image up_folder_type_of(const char *name)
 {
     static const up_image types[] = {UP_IMAGE_JPEG, UP_IMAGE_PNG, UP_IMAGE_WEBP};
     const char *dot = strchr(name, '.');
     apr_size_t i;
 
     if (!dot || !up_storage_is_random_id(name, (apr_size_t)(dot - name)))
-        return 0;
+        return UP_IMAGE_NONE;
     for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(dot + 1, up_image_extension(types[i])) == 0)
-            return 1;
+            return types[i];
     }
-    return 0;
+    return UP_IMAGE_NONE;
+}
+
+/* No path, no escape. */
+static int is_asset(const char *name)
+{
+    return up_folder_type_of(name) != UP_IMAGE_NONE;
 }
 
 static const char *new_asset(up_avatar_storage *storage, apr_pool_t *p, up_image type)

@@ -29,6 +29,10 @@ typedef struct up_folder_settings {
  */
 const char *up_folder_parse(apr_pool_t *p, const char *url, up_folder_settings *settings);
 
+/** The type of a picture by its asset's name, as the storage makes them: 32 hexadecimal digits
+ *  and an extension; UP_IMAGE_NONE for any other name. */
+up_image up_folder_type_of(const char *name);
+
 /** The settings for a log, in p. */
 const char *up_folder_display(apr_pool_t *p, const up_folder_settings *settings);
 
