@@ -2,6 +2,7 @@
 #include "adapters/cloudinary.h"
 
 #include "adapters/storage_url.h"
+#include "core/wipe.h"
 
 #include <apr_escape.h>
 #include <apr_lib.h>
@@ -68,7 +69,8 @@ const char *up_cloudinary_sign(apr_pool_t *p, up_cloudinary_digest digest,
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned int len = 0;
     const char *text = "";
-    int i;
+    char *signed_text;
+    int i, done;
 
     qsort(params->elts, (size_t)params->nelts, sizeof(up_http_field), by_name);
     for (i = 0; i < params->nelts; i++) {
@@ -78,10 +80,10 @@ const char *up_cloudinary_sign(apr_pool_t *p, up_cloudinary_digest digest,
             text = apr_pstrcat(p, text, *text ? "&" : "", escape_ampersands(p, param->name), "=",
                                escape_ampersands(p, param->value), NULL);
     }
-    text = apr_pstrcat(p, text, secret, NULL);
-    if (EVP_Digest(text, strlen(text), hash, &len, md, NULL) != 1)
-        return NULL;
-    return apr_pescape_hex(p, hash, len, 0);
+    signed_text = apr_pstrcat(p, text, secret, NULL);
+    done = EVP_Digest(signed_text, strlen(signed_text), hash, &len, md, NULL) == 1;
+    up_wipe(signed_text);
+    return done ? apr_pescape_hex(p, hash, len, 0) : NULL;
 }
 
 /* Ours: in our folder, and of characters that mean nothing in a signature, a path or a URL. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/redis_url.h"
 
+#include "core/wipe.h"
+
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <arpa/inet.h>
@@ -51,6 +53,8 @@ static const char *decode(apr_pool_t *p, span in, const char *forbidden)
     char *out = apr_palloc(p, in.len + 1), *o = out;
     const char *s = in.at, *end = in.at + in.len;
 
+    /* It may be a password. */
+    up_wipe_at_end(p, out, in.len + 1);
     for (; s < end; s++) {
         char hex[3] = {0};
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/storage_url.h"
 
+#include "core/wipe.h"
+
 #include <apr_escape.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -120,6 +122,12 @@ static const char *parse_query(apr_pool_t *p, const char *query, apr_table_t *ta
     return NULL;
 }
 
+static void wipe_at_end(apr_pool_t *p, const char *text)
+{
+    if (text && *text)
+        up_wipe_at_end(p, (char *)text, strlen(text));
+}
+
 const char *up_storage_url_parse(apr_pool_t *p, const char *url, const char *scheme,
                                  up_storage_url *out)
 {
@@ -139,6 +147,10 @@ const char *up_storage_url_parse(apr_pool_t *p, const char *url, const char *sch
     out->password = decode(p, uri.password);
     out->host = decode(p, uri.hostname);
     out->path = decode(p, uri.path);
+    /* The password is in all three; without escapes two are one. */
+    up_wipe(uri.hostinfo);
+    wipe_at_end(p, uri.password);
+    wipe_at_end(p, out->password);
     if (!out->user || !out->password || !out->host || !out->path)
         return "The URL has a bad percent escape: a % itself is %25, and control characters are "
                "not allowed.";
