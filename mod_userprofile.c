@@ -68,6 +68,9 @@ static void warn_of_weakness(server_rec *s, const up_config *config, int level)
         ap_log_error(APLOG_MARK, level, 0, s,
                      "userprofile: UserProfileTokenStore fail=open: while the token store can't be "
                      "asked, tokens are let through UNCHECKED, revoked ones too");
+    for (i = 0; config->exposed && i < config->exposed->nelts; i++)
+        ap_log_error(APLOG_MARK, level, 0, s, "userprofile: %s",
+                     APR_ARRAY_IDX(config->exposed, i, const char *));
     for (i = 0; i < config->keys->nelts; i++) {
         const char *weakness = up_key_weakness(&APR_ARRAY_IDX(config->keys, i, up_key));
 

@@ -128,6 +128,7 @@ run_quietly('openssl', 'req', '-x509', '-new', '-key', "$keys/rsa.pem", '-subj',
 spew("$dir/empty", '');
 spew("$dir/newline", "\n");
 spew("$dir/short", "too short\n");
+chmod 0600, "$dir/short";
 spew("$dir/large", 'x' x 65_537);
 spew("$dir/garbage.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
 
@@ -171,6 +172,64 @@ my ($liked, $said) = configtest(conf(UserProfileTokenKey => "HS256 $dir/short"))
 ok($liked, 'a secret shorter than its hash is accepted');
 like($said, qr/UserProfileTokenKey number 1: .*32 random bytes or more/, '... with a warning');
 unlike($said, qr/too short/, '... that does not show it');
+
+# --- Files that everybody can read or change ------------------------------------------------------
+
+# A copy of a file with this mode.
+my $copies = 0;
+sub with_mode {
+    my ($mode, $bytes) = @_;
+    my $file = "$dir/mode-" . $copies++;
+
+    spew($file, $bytes);
+    chmod $mode, $file;
+    return $file;
+}
+
+sub warned {
+    my ($name, $change, $pattern, $secret) = @_;
+
+    note_case($change, "accepted with a warning: $name", sub {
+        my ($liked, $said) = @_;
+        my @lines = split /\n/, $said;
+
+        return $liked && @lines == 2 && $lines[0] =~ $pattern && $lines[1] eq 'Syntax OK'
+            && index($said, $secret) < 0;
+    });
+    return;
+}
+
+my $hmac = slurp("$keys/hs256.key");
+my $public = slurp("$keys/rsa.pub.pem");
+my ($url_secret, $asset_secret) = ('sesame-b201', 'sesame-b202');
+my @urls = ("redis://:$url_secret\@127.0.0.1:1/0", "cloudinary://key:$asset_secret\@demo");
+my @picture = (UserProfileField => ['id integer', 'picture avatar nullable']);
+my $lets = sub { my ($what, $is, $chmod) = @_;
+    qr/the mode of the file \S+mode-\d+ lets everybody $what it, and it $is; chmod $chmod it: / };
+
+for my $case ([0644, 'read'], [0604, 'read'], [0646, 'read and change'], [0602, 'change'], [0666, 'read and change']) {
+    my ($mode, $what) = @$case;
+    my $name = sprintf '%04o', $mode;
+
+    warned("a secret, $name", {UserProfileTokenKey => 'HS256 ' . with_mode($mode, $hmac)},
+        $lets->($what, 'holds a secret', 'o='), $hmac);
+    warned("a token store's URL, $name", {UserProfileTokenStore => '@' . with_mode($mode, $urls[0])},
+        $lets->($what, 'holds a secret', 'o='), $url_secret);
+    warned("a storage's URL, $name", {@picture, UserProfileAvatarStorage => '@' . with_mode($mode, $urls[1])},
+        $lets->($what, 'holds a secret', 'o='), $asset_secret);
+}
+warned(sprintf('a public key, %04o', $_), {UserProfileTokenKey => 'RS256 ' . with_mode($_, $public)},
+    $lets->('change', 'says whose tokens are believed', 'o-w'), $hmac) for 0666, 0602;
+accepted(sprintf('a secret, %04o', $_), {UserProfileTokenKey => 'HS256 ' . with_mode($_, $hmac)})
+    for 0400, 0600, 0640, 0660, 0440;
+accepted(sprintf('a public key, %04o', $_), {UserProfileTokenKey => 'RS256 ' . with_mode($_, $public)})
+    for 0444, 0644, 0664;
+# The mode of a symbolic link is that of what it leads to.
+symlink with_mode(0600, $hmac), "$dir/mode-1000";
+symlink with_mode(0644, $hmac), "$dir/mode-1001";
+accepted('a link to a secret that is one', {UserProfileTokenKey => "HS256 $dir/mode-1000"});
+warned('a link to a secret that everybody reads', {UserProfileTokenKey => "HS256 $dir/mode-1001"},
+    $lets->('read', 'holds a secret', 'o='), $hmac);
 
 # --- What is missing ------------------------------------------------------------------------------
 
@@ -526,6 +585,7 @@ refused('two avatars', {UserProfileField => ['a avatar', 'b avatar'],
         UserProfileAvatarStorage => "file://$dir"}, qr/^UserProfileField b: there is an avatar already, a/);
 spew("$dir/redis.url", "redis://:$SECRET\@127.0.0.1:1/0\n");
 spew("$dir/storage.url", "cloudinary://key:$SECRET\@demo\n");
+chmod 0600, "$dir/redis.url", "$dir/storage.url";
 accepted("UserProfileTokenStore $_", {UserProfileTokenStore => $_}) for (
     'redis://localhost', 'redis://[::1]:6380/3', 'REDIS://h.example:1/0', "redis://u:$SECRET\@h/0",
     'redis+unix:///run/redis.sock', "redis+unix://:$SECRET\@/run/redis.sock?db=2",

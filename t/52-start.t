@@ -36,6 +36,9 @@ like($page, qr/UserProfileTokenStore.*redis\+unix:\/\/\/nowhere/, 'server-info: 
 like($page, qr/DBDParams/, 'server-info: DBDParams is there');
 unlike($page, qr/DBDParams.*password=/, '... without its password');
 ok(index($page, $SECRET) < 0, 'server-info: none of the secrets');
+like(slurp($log), qr/UserProfileTokenKey: the mode of the file \S+short lets everybody read it/,
+    'the log warns of a secret that everybody can read');
+is(() = slurp($log) =~ /the mode of the file/g, 1, '... of that alone, once');
 like(slurp($log), qr/UserProfileTokenKey number 2: .*32 random bytes/, 'the log warns of a weak secret');
 my @starts = slurp($log) =~ /userprofile \d\S*: (.*)/g;
 is(scalar @starts, 1, 'the log has one line for one contract');

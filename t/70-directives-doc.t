@@ -14,6 +14,7 @@ my $keys = servers()->{keys};
 my $dir = scratch() . "/doc-$$";
 mkdir $dir or die "$dir: $!\n";
 spew("$dir/storage.url", "cloudinary://key:secret\@demo\n");
+chmod 0600, "$dir/storage.url";
 
 # --- What the module has --------------------------------------------------------------------------
 

@@ -44,6 +44,11 @@ const char *up_alg_name(up_alg alg)
     return algs[alg].name;
 }
 
+int up_alg_is_secret(up_alg alg)
+{
+    return algs[alg].secret_min > 0;
+}
+
 int up_alg_find(const char *name, up_alg *alg)
 {
     int i;

@@ -73,6 +73,9 @@ const char *up_alg_name(up_alg alg);
 /** The algorithm with exactly this name. @return 0, or -1 where there is none. */
 int up_alg_find(const char *name, up_alg *alg);
 
+/** Is an algorithm's key a secret (HS*)? Else it is public. */
+int up_alg_is_secret(up_alg alg);
+
 /**
  * Is this key material fit for its algorithm? For HS*: not empty, and not a
  * PEM file: a public key is no secret. For RS*: an RSA public key of 2048 bits

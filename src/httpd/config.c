@@ -93,6 +93,12 @@ static void merge_answers(up_config *merged, const up_config *base, const up_con
     MERGE(envelope_set);
 }
 
+static apr_array_header_t *merge_lists(apr_pool_t *p, apr_array_header_t *base,
+                                       apr_array_header_t *add)
+{
+    return base && add ? apr_array_append(p, base, add) : base ? base : add;
+}
+
 void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
 {
     static const up_config nothing;
@@ -110,6 +116,7 @@ void *up_config_merge(apr_pool_t *p, void *basev, void *addv)
     merge_limits(merged, base, add);
     if (add->table)
         base = &nothing;
+    merged->exposed = merge_lists(p, base->exposed, add->exposed);
     merge_table(merged, base, add);
     merge_tokens(merged, base, add);
     merge_answers(merged, base, add);

@@ -72,8 +72,9 @@ typedef struct up_dimensions {
 } up_dimensions;
 
 typedef struct up_config {
-    int said; /* has a directive set anything here? */
-    int used; /* is a <Location> of this server the resource? */
+    int said;                    /* has a directive set anything here? */
+    int used;                    /* is a <Location> of this server the resource? */
+    apr_array_header_t *exposed; /* of const char *: warnings of files that others can read */
 
     /* The table: NULL or 0 is unset. */
     const char *table, *journal, *key, *subject;

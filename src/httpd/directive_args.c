@@ -3,6 +3,7 @@
 
 #include "core/model.h"
 #include "core/text.h"
+#include "core/wipe.h"
 
 #include <apr_file_io.h>
 #include <apr_strings.h>
@@ -120,7 +121,33 @@ const char *up_type_names(apr_pool_t *p)
     return names;
 }
 
-const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char **data, int *len)
+/* Of the file itself, as it is open: what a symbolic link to it says does not matter. */
+static void note_exposure(cmd_parms *cmd, apr_file_t *file, const char *name, int secret)
+{
+    apr_finfo_t info;
+    int reads, writes;
+
+    if (apr_file_info_get(&info, APR_FINFO_PROT | APR_FINFO_TYPE, file) != APR_SUCCESS ||
+        info.filetype != APR_REG)
+        return;
+    reads = secret && info.protection & APR_FPROT_WREAD;
+    writes = (info.protection & APR_FPROT_WWRITE) != 0;
+    if (!reads && !writes)
+        return;
+    APR_ARRAY_PUSH(up_list(cmd, &up_said(cmd)->exposed, sizeof(const char *)), const char *) =
+        apr_psprintf(cmd->pool,
+                     "%s: the mode of the file %s lets everybody %s it, and it %s; chmod o%s it: "
+                     "httpd reads it as it starts, as the user that starts it",
+                     cmd->cmd->name, name,
+                     reads && writes ? "read and change"
+                     : reads         ? "read"
+                                     : "change",
+                     secret ? "holds a secret" : "says whose tokens are believed",
+                     secret ? "=" : "-w");
+}
+
+const char *up_read_file(cmd_parms *cmd, const char *name, int secret, const unsigned char **data,
+                         int *len)
 {
     const char *path = ap_server_root_relative(cmd->pool, name);
     char *bytes = apr_palloc(cmd->pool, FILE_MAX_BYTES + 1);
@@ -131,7 +158,9 @@ const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char *
                                : APR_EBADPATH;
     char why[120];
 
+    up_wipe_at_end(cmd->pool, bytes, FILE_MAX_BYTES + 1);
     if (status == APR_SUCCESS) {
+        note_exposure(cmd, file, name, secret);
         status = apr_file_read_full(file, bytes, FILE_MAX_BYTES + 1, &size);
         apr_file_close(file);
         if (status == APR_EOF)
@@ -162,7 +191,7 @@ const char *up_secret_argument(cmd_parms *cmd, const char *argument, const char 
     *value = argument;
     if (*argument != '@')
         return NULL;
-    error = up_read_file(cmd, argument + 1, &data, &len);
+    error = up_read_file(cmd, argument + 1, 1, &data, &len);
     *value = (const char *)data;
     return error;
 }

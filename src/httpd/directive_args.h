@@ -45,9 +45,12 @@ const char *up_type_names(apr_pool_t *p);
 
 /**
  * Reads a file of at most 64 KiB, relative to ServerRoot, without the line end
- * at its end. The bytes are NUL-terminated, in the configuration pool.
+ * at its end. Where everybody on this machine can change it or, where it is a secret, read it,
+ * that is noted in the configuration's exposed.
+ * @param data NUL-terminated, in the configuration pool, and wiped as that ends.
  */
-const char *up_read_file(cmd_parms *cmd, const char *name, const unsigned char **data, int *len);
+const char *up_read_file(cmd_parms *cmd, const char *name, int secret, const unsigned char **data,
+                         int *len);
 
 /** An argument that may hold a secret: itself, or, written @file, what is in that file. */
 const char *up_secret_argument(cmd_parms *cmd, const char *argument, const char **value);

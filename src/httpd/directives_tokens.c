@@ -28,7 +28,7 @@ const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, cons
     if (option && (!key->kid || !*key->kid))
         return apr_psprintf(cmd->pool, "%s: '%s' is no option; there is kid=ID", cmd->cmd->name,
                             option);
-    error = up_read_file(cmd, file, &key->data, &key->len);
+    error = up_read_file(cmd, file, up_alg_is_secret(key->alg), &key->data, &key->len);
     if (error)
         return error;
     error = up_key_check(key);

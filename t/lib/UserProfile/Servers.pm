@@ -302,6 +302,7 @@ sub _make_keys {
 
     chmod 0700, $keys;
     spew("$keys/$_.key", _random_text(66) . "\n") for qw(hs256 hs384 hs512);
+    chmod 0600, glob "$keys/*.key";
     for my $name (sort keys %asymmetric) {
         my ($algorithm, $option) = @{$asymmetric{$name}};
         run_quietly('openssl', 'genpkey', '-algorithm', $algorithm, '-pkeyopt', $option,
