@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use Test::More;
 use UserProfile::Answers qw(kept_answers);
+use UserProfile::Lanes qw(lanes);
 use UserProfile::OpenApi;
 use UserProfile::Test;
 
@@ -28,8 +29,19 @@ sub wrong {
     return $document->{api}->check_schema($document->{error}, $response);
 }
 
+my @secrets = (servers()->{storage_secret}, map { slurp($_) =~ s/\n\z//r } map { glob "$_/keys/*.key" } lanes());
+
+# How many secrets are in an answer.
+sub tells {
+    my ($answer) = @_;
+    my $text = $answer->{response}->as_string;
+
+    return scalar grep { index($text, $_) >= 0 } @secrets;
+}
+
+my @answers = kept_answers();
 my (%count, %wrong);
-for my $answer (kept_answers()) {
+for my $answer (@answers) {
     next unless $answer->{path} =~ m{^\Q$ME\E(?:/|\z)};
     $count{$answer->{contract}}++;
     for my $wrong (wrong($answer)) {
@@ -40,6 +52,8 @@ for my $answer (kept_answers()) {
 }
 
 plan skip_all => 'no test has asked before' unless %count;
+# Not by unlike(), which would print the secret.
+is(scalar(grep { tells($_) } @answers), 0, 'no answer has a secret in it');
 for my $contract (sort keys %count) {
     my @wrong = grep { /^$contract:/ } sort keys %wrong;
 
