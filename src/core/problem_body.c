@@ -33,24 +33,24 @@ static json_t *details_json(const apr_array_header_t *details)
     return list;
 }
 
-static const char *sentence(apr_pool_t *p, const up_problem *problem, const char *log_id)
+static const char *sentence(apr_pool_t *p, const char *message, const char *log_id)
 {
-    return log_id ? apr_pstrcat(p, problem->message, " (error-log ID ", log_id, ")", NULL)
-                  : problem->message;
+    return log_id ? apr_pstrcat(p, message, " (error-log ID ", log_id, ")", NULL) : message;
 }
 
 const char *up_problem_body_json(apr_pool_t *p, const up_problem *problem, const char *log_id)
 {
-    json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "status", "error", "code",
-                             up_code_name(problem->code), "message", sentence(p, problem, log_id),
-                             "details", details_json(problem->details));
+    json_t *body = json_pack(
+        "{s:s, s:s, s:s, s:o}", "status", "error", "code", up_code_name(problem->code), "message",
+        sentence(p, problem->message, log_id), "details", details_json(problem->details));
     const char *text = dump(p, body);
 
     json_decref(body);
-    /* The sentences of the codes need no escapes. */
+    /* The sentences of the codes, and IDs, need no escapes. */
     return text ? text
                 : apr_pstrcat(p, "{\"status\":\"error\",\"code\":\"", up_code_name(problem->code),
-                              "\",\"message\":\"", up_code_message(problem->code),
+                              "\",\"message\":\"",
+                              sentence(p, up_code_message(problem->code), log_id),
                               "\",\"details\":[]}", NULL);
 }
 
@@ -105,7 +105,7 @@ const char *up_problem_body_problem(apr_pool_t *p, const up_problem *problem,
     json_t *body =
         json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type_uri(p, frame->base, problem->code),
                   "title", up_code_title(problem->code), "status", frame->status, "detail",
-                  sentence(p, problem, frame->log_id), "instance", frame->instance, "code",
+                  sentence(p, problem->message, frame->log_id), "instance", frame->instance, "code",
                   up_code_name(problem->code));
     const char *text;
 
@@ -118,5 +118,6 @@ const char *up_problem_body_problem(apr_pool_t *p, const up_problem *problem,
                                "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,"
                                "\"detail\":\"%s\",\"code\":\"%s\"}",
                                up_code_title(problem->code), frame->status,
-                               up_code_message(problem->code), up_code_name(problem->code));
+                               sentence(p, up_code_message(problem->code), frame->log_id),
+                               up_code_name(problem->code));
 }

@@ -194,7 +194,7 @@ static void test_body_problem(void)
 
     is(up_problem_body_problem(pool, up_problem_make(pool, UP_NOT_FOUND, "\xFF"), &fault),
        "{\"type\":\"about:blank\",\"title\":\"Not found\",\"status\":503,"
-       "\"detail\":\"There is no such resource.\",\"code\":\"NOT_FOUND\"}",
+       "\"detail\":\"There is no such resource. (error-log ID ab12)\",\"code\":\"NOT_FOUND\"}",
        "problem: where a text is not UTF-8, the code's sentence has to do");
 }
 
