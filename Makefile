@@ -258,8 +258,7 @@ COVERED := build/coverage
 SLOW := $(foreach n,14 15 16 17 18 19 32 33 36 37 42 44 45 46 47 48 49 7 9,t/$(n)%)
 
 coverage: deps-coverage $(LINTER) ## run all tests, and see how much of the code they run; QUICK=1: those that do not wait
-	@rm -rf $(COVERED)/report && mkdir -p $(COVERED)/report
-	@find $(COVERED) -name '*.gcda' -delete
+	@rm -rf $(COVERED) && mkdir -p $(COVERED)/report
 	$(BUILT) CPPFLAGS= CFLAGS='-g -O0 --coverage -fprofile-update=atomic -fprofile-abs-path' LDFLAGS= \
 	    BUILD=$(COVERED) MODULE=$(COVERED)/mod_userprofile.so all unit-tests
 	@t/TEST --mpm=$(MPM) --build=$(COVERED) --module=$(COVERED)/mod_userprofile.so --coverage \
