@@ -294,12 +294,14 @@ CPPCHECK := cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,perfo
 TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
     { echo "$$out" | grep -v "warnings* generated"; exit 1; }'
 
+LINTED = $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c)
+
 lint: deps-lint ## look for mistakes with clang-tidy and cppcheck
-	@echo "clang-tidy: $(words $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES)) files"
-	@printf '%s\n' $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) | \
+	@echo "clang-tidy: $(words $(LINTED)) files"
+	@printf '%s\n' $(LINTED) | \
 	    xargs -P $(shell nproc) -I {} $(TIDY) {} $(LANGUAGE) -It/unit
 	@echo "cppcheck"
-	@$(CPPCHECK) -j $(shell nproc) -Isrc -It/unit $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES)
+	@$(CPPCHECK) -j $(shell nproc) -Isrc -It/unit $(LINTED)
 
 help: ## list the targets
 	@echo "make ...    does"

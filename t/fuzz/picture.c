@@ -55,7 +55,7 @@ static char *strip(apr_pool_t *p, const char *bytes, size_t size, up_image type,
     if (outline.broken)
         return NULL;
     must(outline.width > 0 && outline.height > 0);
-    out = malloc(size + ADDED_MAX);
+    out = calloc(1, size + ADDED_MAX);
     must(out);
     *len = 0;
     for (i = 0; i < outline.pieces->nelts; i++) {
