@@ -36,7 +36,7 @@ BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call
 RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-linux perl
 TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
                   libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind \
-                  python3-multipart
+                  python3-multipart libmicrohttpd-dev
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
@@ -111,9 +111,12 @@ $(BUILD)/preload/%.so: t/preload/%.c Makefile | check
 	@mkdir -p $(@D)
 	$(call say,LINK $@)$(CC) -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -fPIC -fvisibility=hidden -O2 -g -shared -o $@ $<
 
+# What reads forms beside us, where it is installed.
+$(BUILD)/unit/multipart_differential: MORE_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd 2>/dev/null)
+
 $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
-	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS) $(MORE_LIBS)
 
 FUZZ_LINKED = $(filter %.o,$^) $(filter %.a,$^) $(APR_LIBS) $(LIBS)
 

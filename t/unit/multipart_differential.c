@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Forms, good and bad ones, as another parser reads them, python-multipart: what is a form to both
- * has the same parts. The forms are made from a seed. */
+/* Forms, good and bad ones, as other parsers read them, python-multipart and libmicrohttpd's post
+ * processor: what is a form to both has the same parts. The forms are made from a seed. */
+#include "mhd_oracle.h"
 #include "oracle.h"
 #include "tap.h"
 
@@ -73,9 +74,9 @@ static void put(text *t, const char *bytes, size_t len)
 
 /* What forms are made of, and changed with. */
 static const char *const pieces[] = {
-    "\r\n",  "\r",  "\n",       "--b",       "\r\n--b",   "--",     "b",        "-",
-    "x",     "Ada", " ",        "\r\n--b--", "\r\n--bb",  "\"",     "\r\n\r\n", ":",
-    "; a=b", "\t",  "\xc3\xa9", "name=",     "--b--\r\n", "\r\n--", "\r\r\n"};
+    "\r\n",  "\r",  "\n",       "--bo",       "\r\n--bo",   "--",     "b",        "-",
+    "x",     "Ada", " ",        "\r\n--bo--", "\r\n--bob",  "\"",     "\r\n\r\n", ":",
+    "; a=b", "\t",  "\xc3\xa9", "name=",      "--bo--\r\n", "\r\n--", "\r\r\n"};
 
 static const char *piece(void)
 {
@@ -93,14 +94,14 @@ static void put_part(text *t)
     const char *head = heads[oracle_random(&state, 4)];
     unsigned int i, count = oracle_random(&state, 8);
 
-    PUT(t, "--b\r\n");
+    PUT(t, "--bo\r\n");
     put(t, head, strlen(head));
     PUT(t, "\r\n");
     for (i = 0; i < count; i++) {
         const char *more = piece();
 
         /* Content, and so without a delimiter: those come by chance, in what is changed. */
-        if (!strstr(more, "--b"))
+        if (!strstr(more, "--bo"))
             put(t, more, strlen(more));
     }
     PUT(t, "\r\n");
@@ -129,7 +130,7 @@ static void make_form(text *t)
     t->len = 0;
     for (i = 0; i < parts; i++)
         put_part(t);
-    PUT(t, "--b--\r\n");
+    PUT(t, "--bo--\r\n");
     for (i = 0; i < changes; i++)
         change(t);
 }
@@ -177,7 +178,7 @@ static const char *parse(const text *body, answer *a)
 {
     static const up_multipart_events events = {on_begin, on_data, on_end};
     static const up_multipart_limits limits = {16, 8192};
-    up_multipart *mp = up_multipart_create(pool, "b", &limits, &events, a);
+    up_multipart *mp = up_multipart_create(pool, "bo", &limits, &events, a);
 
     a->text = "";
     up_multipart_feed(mp, body->bytes, body->len);
@@ -187,8 +188,8 @@ static const char *parse(const text *body, answer *a)
 /* Is there a close delimiter that does not end its line? */
 static int has_longer_close(const char *body)
 {
-    while ((body = strstr(body, "--b--")) != NULL) {
-        body += 5;
+    while ((body = strstr(body, "--bo--")) != NULL) {
+        body += 6;
         if (*body && strncmp(body, "\r\n", 2) != 0 && strcmp(body, "\r") != 0)
             return 1;
     }
@@ -200,14 +201,14 @@ static const char *known_difference(const text *form, const char *theirs)
 {
     const char *all = apr_pstrmemdup(pool, form->bytes, form->len);
 
-    if (strcmp(theirs, "error") == 0 && strncmp(all, "--b\r\n", 5) != 0)
+    if (strcmp(theirs, "error") == 0 && strncmp(all, "--bo\r\n", 6) != 0)
         return "RFC 2046 5.1.1: a preamble is skipped";
-    if (strstr(all, "--b ") || strstr(all, "--b\t") || strstr(all, "--b-- ") ||
-        strstr(all, "--b--\t"))
+    if (strstr(all, "--bo ") || strstr(all, "--bo\t") || strstr(all, "--bo-- ") ||
+        strstr(all, "--bo--\t"))
         return "RFC 2046 5.1.1: a boundary may be followed by blanks";
     if (has_longer_close(all))
         return "core/multipart.h: a longer line that begins as a delimiter is data";
-    if (strstr(all, "\r\n\r\n--b"))
+    if (strstr(all, "\r\n\r\n--bo"))
         return "core/multipart.h: a part's first line can be a delimiter";
     return NULL;
 }
@@ -220,6 +221,38 @@ static int differ(const text *form, const char *theirs, const char *error, const
         return !is_stricter(error);
     return !known_difference(form, theirs);
 }
+
+#ifdef HAVE_MHD
+/* What libmicrohttpd reads otherwise. */
+static const char *known_difference_of_mhd(const text *form, const char *theirs)
+{
+    const char *all = apr_pstrmemdup(pool, form->bytes, form->len), *at;
+
+    if (strncmp(all, "--bo", 4) != 0)
+        return "RFC 2046 5.1.1: a delimiter begins a line";
+    if (strstr(all, "isposition:form-data"))
+        return "RFC 9110 5.5: blanks before a value are optional";
+    for (at = all; (at = strstr(at, "name=")) != NULL; at += 5)
+        if (at[5] != '"')
+            return "RFC 9110 5.6.6: a value that is a token needs no quotes";
+    for (at = all; (at = strstr(at, "--bo")) != NULL; at += 4)
+        if (strncmp(at + 4, "\r\n", 2) != 0 && strncmp(at + 4, "--", 2) != 0)
+            return "core/multipart.h: a longer line that begins as a delimiter is data";
+    at = strstr(all, "--bo--\r\n");
+    if (strcmp(theirs, "error") == 0 && at && at[8])
+        return "RFC 2046 5.1.1: an epilogue is skipped";
+    return NULL;
+}
+
+static int differ_from_mhd(const text *form, const char *theirs, const char *error,
+                           const char *ours)
+{
+    if (!differ(form, theirs, error, ours))
+        return 0;
+    /* A body without a part is no form to us. */
+    return error ? *theirs != '\0' : !known_difference_of_mhd(form, theirs);
+}
+#endif
 
 static void compare(oracle *o)
 {
@@ -245,6 +278,38 @@ static void compare(oracle *o)
     ok(both > FORMS / 5, "%d of them were forms to both", both);
 }
 
+#ifdef HAVE_MHD
+static void compare_with_mhd(void)
+{
+    int i, different = 0, both = 0;
+    mhd_oracle o = {NULL};
+    text form;
+    answer a;
+
+    state = SEED;
+    if (!ok(mhd_start(&o), "libmicrohttpd serves"))
+        return;
+    for (i = 0; i < FORMS; i++) {
+        apr_pool_t *p;
+        const char *theirs, *error;
+
+        apr_pool_create(&p, pool);
+        make_form(&form);
+        error = parse(&form, &a);
+        theirs = mhd_ask(&o, p, form.bytes, form.len);
+        both += !error && theirs && strcmp(theirs, "error") != 0;
+        if ((!theirs || differ_from_mhd(&form, theirs, error, a.text)) && ++different <= 20)
+            printf("# %s\n#   they: %s\n#   we: %s%s\n",
+                   apr_pescape_echo(pool, apr_pstrmemdup(pool, form.bytes, form.len), 1),
+                   theirs ? theirs : "nothing", a.text, error ? error : "");
+        apr_pool_destroy(p);
+    }
+    MHD_stop_daemon(o.daemon);
+    is_int(different, 0, "libmicrohttpd: none in another way");
+    ok(both > FORMS / 5, "libmicrohttpd: %d of them were forms to both", both);
+}
+#endif
+
 int main(void)
 {
     oracle o = {NULL};
@@ -265,6 +330,9 @@ int main(void)
     }
     compare(&o);
     is_int(oracle_end(&o), 0, "and there was no error");
+#ifdef HAVE_MHD
+    compare_with_mhd();
+#endif
     apr_pool_destroy(pool);
     apr_terminate();
     return done_testing();

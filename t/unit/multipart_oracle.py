@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What python-multipart (Debian's python3-multipart) makes of forms: on standard input a line in
-# hexadecimal for each body, of the boundary "b". It is answered by "error", or, in hexadecimal, by
+# hexadecimal for each body, of the boundary "bo". It is answered by "error", or, in hexadecimal, by
 # "name/filename/data" for each part, "-" for no file name, each followed by a blank.
 import logging
 import sys
@@ -45,7 +45,7 @@ class Form:
 
 def answer(body):
     form = Form()
-    parser = MultipartParser(b"b", {
+    parser = MultipartParser(b"bo", {
         "on_part_begin": form.begin, "on_part_data": form.content, "on_part_end": form.part_end,
         "on_header_field": form.header_field, "on_header_value": form.header_value,
         "on_header_end": form.header_end, "on_end": form.end,
