@@ -483,13 +483,8 @@ for my $jti ("r-$$", "r-$$ %s%n%b", "r-$$*", "r-$$\\[x]?", "r-$$:\x{e9}\x{8a9e}"
 
 {
     # Without http:trace4, where httpd itself writes down all header fields of all requests.
-    my $node = node(conf => contract() . <<'CONF')->start;
+    my $node = node(conf => contract() . $GUARDED . <<'CONF')->start;
 LogLevel trace8 http:trace3
-<Location "/guarded">
-    AuthType Bearer
-    AuthName "guarded"
-    Require valid-user
-</Location>
 CONF
     my %at = (port => $node->{port});
     my $alg = mine(-header => {alg => 'none'});

@@ -17,13 +17,7 @@ use UserProfile::Test;
 my $LIMIT = 2 + 3 + 3 + 0.5 + 3;
 my $WRITERS = 4;
 
-my $node = node(more => <<'CONF')->start;
-<Location "/guarded">
-    AuthType Bearer
-    AuthName "guarded"
-    Require valid-user
-</Location>
-CONF
+my $node = node(more => $GUARDED)->start;
 my %here = (port => $node->{port});
 
 my @users = map { user_new() } 0 .. $WRITERS;

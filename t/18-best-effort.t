@@ -30,11 +30,7 @@ MaxRequestWorkers $THREADS
 MinSpareThreads 1
 MaxSpareThreads $THREADS
 UserProfileTokenStore redis://127.0.0.1:$redis->{port}/0 $how
-<Location "/guarded">
-    AuthType Bearer
-    AuthName "guarded"
-    Require valid-user
-</Location>
+$GUARDED
 CONF
 }
 

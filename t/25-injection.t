@@ -336,14 +336,9 @@ subtest 'paths of the folder' => sub {
 # --- Headers of answers, and lines of the log -----------------------------------------------------
 
 subtest 'headers and log lines' => sub {
-    my $node = node(defines => {USERPROFILE_SWEEP => 1}, more => <<'CONF')->start;
+    my $node = node(defines => {USERPROFILE_SWEEP => 1}, more => $GUARDED . <<'CONF')->start;
 LogLevel trace8 http:trace3
 UserProfileTimeout storage=700ms
-<Location "/guarded">
-    AuthType Bearer
-    AuthName "guarded"
-    Require valid-user
-</Location>
 CONF
     my $forged = '[Sat Nov 28 12:00:00.000000 2026] [userprofile:error] [pid 1] FORGED';
     my @ends = ("\r\n", "\n", "\r", "\x0b", "\x1b[2K\x1b[1A", "\0", "\x7f", "\x{85}", "\x{2028}", "\b\b\b", '%0d%0a', '\\n',

@@ -31,13 +31,7 @@ our @EXPORT = qw(contracts);
 sub contracts {
     my (%lines) = @_;
     my %port = map { $_ => free_port() } sort keys %lines;
-    my $conf = UserProfile::Test::contract() . <<'CONF';
-<Location "/guarded">
-    AuthType Bearer
-    AuthName "guarded"
-    Require valid-user
-</Location>
-CONF
+    my $conf = UserProfile::Test::contract() . $GUARDED;
 
     for my $name (sort keys %lines) {
         $conf .= "Listen 127.0.0.1:$port{$name}\n<VirtualHost 127.0.0.1:$port{$name}>\n"

@@ -51,7 +51,7 @@ use UserProfile::Servers ();
 use UserProfile::Token qw(sign_claims sign_bytes);
 
 our @EXPORT = qw(
-    $ME @FIELDS scratch servers url token token_bytes request me raw json multipart
+    $ME @FIELDS $GUARDED scratch servers url token token_bytes request me raw json multipart
     is_profile is_error db insert user_new user_row redis storage storage_fault
     log_mark log_since log_like log_unlike node corpora
     png jpeg webp wait_for slurp spew free_port alive children_of
@@ -62,6 +62,15 @@ our @EXPORT = qw(
 our $ME = '/api/v1/users/me';
 our @FIELDS = qw(id email full_name avatar_url speaking_language listening_language is_active
     is_verified created_at);
+
+# A location that is not ours, behind our tokens.
+our $GUARDED = <<'CONF';
+<Location "/guarded">
+    AuthType Bearer
+    AuthName "guarded"
+    Require valid-user
+</Location>
+CONF
 
 # What no answer and no log may ever hold: user_new() puts it into hashed_password.
 our $HASH = '$2b$12$never.to.be.seen.outside.of.the.database';
