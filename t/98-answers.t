@@ -39,12 +39,23 @@ sub tells {
     return scalar grep { index($text, $_) >= 0 } @secrets;
 }
 
+# The same, looked at once for answers that differ in their time and their ID only.
+my %known;
+
+sub known_wrong {
+    my ($answer) = @_;
+    my $text = $answer->{response}->as_string =~ s/^(?:Date|Client-[\w-]+): .*\n//gmr
+        =~ s/\(error-log ID [^ )]+\)/(error-log ID x)/gr;
+
+    return @{$known{join "\n", @$answer{qw(contract method path)}, $text} //= [wrong($answer)]};
+}
+
 my @answers = kept_answers();
 my (%count, %wrong);
 for my $answer (@answers) {
     next unless $answer->{path} =~ m{^\Q$ME\E(?:/|\z)};
     $count{$answer->{contract}}++;
-    for my $wrong (wrong($answer)) {
+    for my $wrong (known_wrong($answer)) {
         my $of = $wrong{"$answer->{contract}: $answer->{method} $answer->{path}: "
             . $answer->{response}->code . ": $wrong"} //= $answer;
         $of->{times}++;
