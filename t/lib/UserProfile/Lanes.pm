@@ -38,13 +38,13 @@ sub lanes {
     return split /:/, $ENV{UP_LANES};
 }
 
-# Makes this process' lane one that jobs can run in. Returns all lanes' folders.
+# Makes this process' lane one that jobs can run in.
 sub open_lane {
     my $file = "$ENV{UP_SCRATCH}/lane";
 
     spew("$file.new", JSON::PP->new->utf8->encode({%ENV}));
     rename "$file.new", $file or die "$file: $!\n";
-    return [lanes()];
+    return;
 }
 
 # Waits for all of them. Returns whether they are.
