@@ -39,7 +39,6 @@ static apr_status_t close_file(void *file)
 static apr_status_t open_nameless(up_spool *spool)
 {
     apr_os_file_t fd = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
-
     apr_status_t status;
 
     if (fd < 0)
