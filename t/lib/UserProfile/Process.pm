@@ -13,8 +13,11 @@ use Exporter qw(import);
 use IO::Socket::INET ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(alive children_of pid_of stop_process wait_for run_quietly free_port claim_ports
-    slurp last_lines spew);
+our @EXPORT_OK = qw(alive children_of pid_of stop_process wait_for run_quietly free_port port_from
+    claim_ports slurp last_lines spew);
+
+# Ports in a row that are claimed together.
+my $BLOCK = 60;
 
 # Does this process run? A zombie, which nobody has waited for yet, does not.
 sub alive {
@@ -94,30 +97,42 @@ sub _listen {
     return IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, %how);
 }
 
-# The first free port of 127.0.0.1 from this one on; without a number, any.
-sub free_port {
+# The first free port of 127.0.0.1 from this one on.
+sub port_from {
     my ($port) = @_;
 
-    return _listen(0)->sockport unless $port;
     $port++ until $port > 65_535 || _listen($port, ReuseAddr => 1);
     return $port;
 }
 
-# Claims $count ports of 127.0.0.1 in a row, so that runs at the same time get different ones.
-# Returns the first, and a socket: the claim lasts as long as that is open, which listens on the
-# port before them. They are below the range that the kernel gives to others.
+# Claims $BLOCK ports of 127.0.0.1 in a row, so that runs at the same time get different ones. Returns
+# the first, and a socket: the claim lasts as long as that is open, which listens on the port before
+# them. They are below the range that the kernel gives to others.
 sub claim_ports {
-    my ($count) = @_;
-    my $blocks = int(12_000 / ($count + 1));
+    my $blocks = int(12_000 / ($BLOCK + 1));
     my $start = int rand $blocks;
 
     for my $i (0 .. $blocks - 1) {
-        my $anchor = 20_000 + ($start + $i) % $blocks * ($count + 1);
+        my $anchor = 20_000 + ($start + $i) % $blocks * ($BLOCK + 1);
         my $claim = _listen($anchor) or next;
-        my @free = grep { _listen($anchor + $_, ReuseAddr => 1) } 1 .. $count;
-        return ($anchor + 1, $claim) if @free == $count;
+        my @free = grep { _listen($anchor + $_, ReuseAddr => 1) } 1 .. $BLOCK;
+        return ($anchor + 1, $claim) if @free == $BLOCK;
     }
-    die "No $count free ports in a row on 127.0.0.1\n";
+    die "No $BLOCK free ports in a row on 127.0.0.1\n";
+}
+
+# A port of 127.0.0.1 that this process gives once, and no other process at the same time.
+{
+    my ($owner, $next, $end, @claims) = (0);
+
+    sub free_port {
+        if ($owner != $$ || $next == $end) {
+            ($next, my $claim) = claim_ports();
+            ($owner, $end) = ($$, $next + $BLOCK);
+            push @claims, $claim;
+        }
+        return $next++;
+    }
 }
 
 sub slurp {

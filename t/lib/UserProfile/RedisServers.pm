@@ -29,7 +29,7 @@ use Exporter qw(import);
 use File::Basename qw(basename);
 use POSIX ();
 use Redis ();
-use UserProfile::Process qw(claim_ports pid_of stop_process wait_for run_quietly spew slurp);
+use UserProfile::Process qw(free_port pid_of stop_process wait_for run_quietly spew slurp);
 use UserProfile::Test qw(scratch);
 
 our @EXPORT = qw(redis_server watched_redis);
@@ -55,16 +55,15 @@ sub redis_server {
 
 sub _new {
     my (%self) = @_;
-    my ($port, $claim) = claim_ports(1);
     my $name = 'redis-' . basename($0, '.t') . '-' . @servers;
-    my $self = bless {port => $port, claim => $claim, kind => 'redis-server', %self}, __PACKAGE__;
+    my $self = bless {port => free_port(), kind => 'redis-server', %self}, __PACKAGE__;
 
     $self->{dir} = scratch() . "/$name";
     $self->{log} = scratch() . "/logs/$name.log";
     $self->{socket} = "$self->{dir}/sock";
     mkdir $self->{dir} or die "$self->{dir}: $!\n";
     spew("$self->{dir}/redis.conf", join '', map { qq($_->[0] $_->[1]\n) }
-        [port => $port], [bind => '127.0.0.1'], [daemonize => 'yes'], [dir => $self->{dir}],
+        [port => $self->{port}], [bind => '127.0.0.1'], [daemonize => 'yes'], [dir => $self->{dir}],
         [unixsocket => $self->{socket}], [pidfile => "$self->{dir}/pid"], [logfile => $self->{log}],
         @{$self->{conf}});
     push @servers, $self;

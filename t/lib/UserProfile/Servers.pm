@@ -239,7 +239,7 @@ sub storage_pid {
 sub start_storage {
     my ($self) = @_;
     my $log = "$self->{dir}/logs/storage.log";
-    my ($port) = ($self->{storage_url} // ':0') =~ /:(\d+)$/;
+    my $port = ($self->{storage_url} // '') =~ /:(\d+)$/ ? $1 : free_port();
 
     return if $self->storage_pid;
     _daemon("$self->{dir}/storage.pid", $log, $^X, 't/cloudinary.pl', '--port', $port,
