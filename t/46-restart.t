@@ -12,6 +12,7 @@ use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use UserProfile::Avatar;
+use UserProfile::Crash qw(crash_command crash_trace is_own_trace is_httpds_own);
 use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
@@ -29,6 +30,7 @@ sub start_node {
     $application = "restart_$mpm";
     $node = node(
         mpm => $mpm,
+        httpd => crash_command(servers->{httpd}),
         defines => {
             USERPROFILE_DB => servers->dsn('fluentmeet') . " application_name=$application",
             USERPROFILE_TOKENS => 'redis+unix://' . servers->{redis_socket} . "?db=$database",
@@ -79,8 +81,11 @@ sub log_is_calm {
 
     my @lines = grep { /AH0004[67]|AH0005[0-2]|Assertion|\bcorrupt|double free|Fatal glibc/ }
         split /^/, log_since($mark, $node->{error_log});
+    my @own = grep { is_httpds_own($_) } @lines;
 
-    return is_deeply(\@lines, [], "$name: no child has crashed, or had to be killed");
+    diag("$name: a crash of httpd's own (trap 33 of docs/architecture.md): $_") for @own;
+    return is_deeply([grep { !is_httpds_own($_) } @lines], [], "$name: no child has crashed, or had to be killed")
+        || diag(map { crash_trace($_) } @lines);
 }
 
 sub none_failed {
@@ -112,6 +117,26 @@ sub uploads_begun {
     wait_for(10, sub { (grep { /^upload/ } journal()) == @people }) or die "uploads do not begin\n";
     return @requests;
 }
+
+# One crash of event's is not the module's, and it alone is told apart.
+subtest 'a crash is told by its frames' => sub {
+    my $handler = join '', map { "$_\n" } '/x/build/preload/crash.so(+0x123b)[0x7f01]', '/lib/libc.so.6(+0x3c050)[0x7f02]';
+    my $get = "/lib/libapr-1.so.0(apr_os_sock_get+0x0)[0x7f03]\n";
+    my $event = "/usr/lib/apache2/modules/mod_mpm_event.so(+0x6e00)[0x7f04]\n";
+    my $module = "/x/mod_userprofile.so(+0x1234)[0x7f05]\n";
+
+    ok(is_own_trace("$handler$get$event/usr/sbin/apache2(ap_run_mpm+0x4f)[0x7f06]\n"), "httpd's");
+    ok(!is_own_trace($_), 'not httpd\'s: ' . join ' ', /(\w+)\.so/g)
+        for "$handler$module$get$event", "$handler$get$module$event", "$handler$get$event$module",
+        "$handler$event", "$handler$get", $handler, '';
+
+    my $perl = q($SIG{SEGV} = sub {}; print "child pid $$ exit signal"; $| = 1; kill SEGV => $$);
+    my $dir = scratch();
+    crash_command(servers->{httpd});
+    my $line = qx(UP_CRASHES='$dir/crashes' LD_PRELOAD='$dir/top/build/preload/crash.so' $^X -e '$perl');
+    like(crash_trace($line), qr{\A.*/crash\.so.*\n.*/libc\.so.*\n}, 'they are noted');
+    ok(!is_httpds_own($line), '... and are not taken for httpd\'s');
+};
 
 storage('reset');
 journal_clear();
