@@ -327,11 +327,13 @@ static up_token_store *make_asked_tokens(apr_pool_t *p, server_rec *s, const up_
                                                : settings.store;
 }
 
-static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config)
+static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config,
+                                up_token_cache *verified)
 {
     up_service *service = apr_pcalloc(p, sizeof(*service));
 
     service->model = config->model;
+    service->verified = verified;
     service->unknown_user = config->unknown_user == 404 ? UP_NOT_FOUND : UP_INVALID_CREDENTIALS;
     if (!make_store(p, s, config, service))
         return NULL;
@@ -358,13 +360,15 @@ static up_service *make_background(apr_pool_t *p, const up_config *config)
 
 static void child_init(apr_pool_t *p, server_rec *s)
 {
+    up_token_cache *verified = up_token_cache_create(p);
+
     json_object_seed(0);
     for (; s; s = s->next) {
         up_config *config = up_config_of(s);
 
         if (!config->model || config->service)
             continue;
-        config->service = make_service(p, s, config);
+        config->service = verified ? make_service(p, s, config, verified) : NULL;
         config->background = config->service ? make_background(p, config) : NULL;
         if (!config->background)
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,

@@ -61,30 +61,39 @@ sub scarce {
     return $res;
 }
 
+# A token of a person's that no request has brought before: another one would be known, and not be
+# verified.
+sub fresh {
+    my ($person) = @_;
+
+    return {%$person, token => token(sub => $person->{email})};
+}
+
 # --- What is asked for ----------------------------------------------------------------------------
 
 my ($person, $other, $leaver) = map { person(full_name => 'Ada') } 1 .. 3;
 my %request = (
-    'GET' => sub { me('GET', token => $person->{token}, %here) },
-    'a forged token' => sub { me('GET', token => $person->{token} =~ s/.{4}\z/AAAA/r, %here) },
+    'GET' => sub { me('GET', token => fresh($person)->{token}, %here) },
+    'GET, a known token' => sub { me('GET', token => $person->{token}, %here) },
+    'a forged token' => sub { me('GET', token => fresh($person)->{token} =~ s/.{4}\z/AAAA/r, %here) },
     'PATCH, JSON' => sub {
-        me('PATCH', token => $person->{token}, json => {full_name => "A\x{301}da", speaking_language => 'de-AT'}, %here);
+        me('PATCH', token => fresh($person)->{token}, json => {full_name => "A\x{301}da", speaking_language => 'de-AT'}, %here);
     },
     'PATCH, no JSON' => sub {
-        me('PATCH', token => $person->{token}, body => '{"full_name": [[[', type => 'application/json', %here);
+        me('PATCH', token => fresh($person)->{token}, body => '{"full_name": [[[', type => 'application/json', %here);
     },
     'PATCH, multipart' => sub {
-        me('PATCH', token => $person->{token}, form => [{name => 'full_name', body => 'Grace'}, part(png())], %here);
+        me('PATCH', token => fresh($person)->{token}, form => [{name => 'full_name', body => 'Grace'}, part(png())], %here);
     },
-    'PUT of an avatar' => sub { avatar('PUT', $person, png(), %here) },
+    'PUT of an avatar' => sub { avatar('PUT', fresh($person), png(), %here) },
     'DELETE of an avatar' => sub {
         db()->do('UPDATE users SET avatar_url = NULL WHERE id = ?', undef, $other->{id});
-        avatar('DELETE', $other, undef, %here);
+        avatar('DELETE', fresh($other), undef, %here);
     },
     'DELETE' => sub {
         db()->do('UPDATE users SET deleted_at = NULL, is_active = true WHERE id = ?', undef, $leaver->{id});
         redis('FLUSHALL');
-        me('DELETE', token => $leaver->{token}, %here);
+        me('DELETE', token => fresh($leaver)->{token}, %here);
     },
 );
 

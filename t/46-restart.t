@@ -133,7 +133,7 @@ subtest 'a crash is told by its frames' => sub {
     my $perl = q($SIG{SEGV} = sub {}; print "child pid $$ exit signal"; $| = 1; kill SEGV => $$);
     my $dir = scratch();
     crash_command(servers->{httpd});
-    my $line = qx(UP_CRASHES='$dir/crashes' LD_PRELOAD='$dir/top/build/preload/crash.so' $^X -e '$perl');
+    my $line = qx({ UP_CRASHES='$dir/crashes' LD_PRELOAD='$dir/top/build/preload/crash.so' $^X -e '$perl'; } 2>&-);
     like(crash_trace($line), qr{\A.*/crash\.so.*\n.*/libc\.so.*\n}, 'they are noted');
     ok(!is_httpds_own($line), '... and are not taken for httpd\'s');
 };

@@ -227,29 +227,30 @@ static const char *read_number(apr_int64_t *number, const json_t *payload, const
     return NULL;
 }
 
-static const char *check_times(up_claims *claims, const json_t *payload, int leeway,
-                               apr_int64_t now, apr_pool_t *p)
+static const char *read_times(up_claims *claims, const json_t *payload, apr_pool_t *p)
 {
-    apr_int64_t nbf = APR_INT64_MIN;
     const char *wrong;
 
     claims->exp = -1;
+    claims->nbf = APR_INT64_MIN;
     claims->iat = -1;
     wrong = read_number(&claims->exp, payload, "exp", 0, p);
     if (!wrong)
-        wrong = read_number(&nbf, payload, "nbf", APR_INT64_MIN, p);
+        wrong = read_number(&claims->nbf, payload, "nbf", APR_INT64_MIN, p);
     if (!wrong)
         wrong = read_number(&claims->iat, payload, "iat", 0, p);
-    if (wrong)
-        return wrong;
+    return wrong;
+}
 
+static const char *check_times(const up_claims *claims, int leeway, apr_int64_t now)
+{
     /* The leeway is put where it cannot overflow: now is not negative, and nbf is
      * greater than now where it is taken from it. */
     if (claims->exp < 0)
         return "The token has no exp.";
     if (claims->exp <= now - leeway)
         return "The token has expired (exp).";
-    if (nbf > now && nbf - leeway > now)
+    if (claims->nbf > now && claims->nbf - leeway > now)
         return "The token is not valid yet (nbf).";
     return NULL;
 }
@@ -316,6 +317,11 @@ static const char *check_rules(const json_t *payload, const apr_array_header_t *
     return NULL;
 }
 
+static up_problem *refused(apr_pool_t *p, const char *why)
+{
+    return up_problem_logged(p, UP_INVALID_CREDENTIALS, "Token refused. %s", why);
+}
+
 up_problem *up_token_verify(up_claims **claims, const up_token_rules *rules, const char *token,
                             apr_int64_t now, apr_pool_t *p)
 {
@@ -326,14 +332,34 @@ up_problem *up_token_verify(up_claims **claims, const up_token_rules *rules, con
     if (!wrong)
         wrong = check_signature(&parsed, rules->keys);
     if (!wrong)
-        wrong = check_times(result, parsed.payload, rules->leeway, now, p);
+        wrong = read_times(result, parsed.payload, p);
+    if (!wrong)
+        wrong = check_times(result, rules->leeway, now);
     if (!wrong)
         wrong = check_names(result, parsed.payload, p);
     if (!wrong)
         wrong = check_rules(parsed.payload, rules->claims, p);
     if (wrong)
-        return up_problem_logged(p, UP_INVALID_CREDENTIALS, "Token refused. %s", wrong);
+        return refused(p, wrong);
+    result->token = token;
     result->payload = parsed.payload;
     *claims = result;
     return NULL;
+}
+
+up_problem *up_claims_check_times(const up_claims *claims, int leeway, apr_int64_t now,
+                                  apr_pool_t *p)
+{
+    const char *wrong = check_times(claims, leeway, now);
+
+    return wrong ? refused(p, wrong) : NULL;
+}
+
+const json_t *up_claims_payload(up_claims *claims, apr_pool_t *p)
+{
+    const char *payload = strchr(claims->token, '.') + 1;
+
+    if (!claims->payload)
+        (void)read_object(&claims->payload, "payload", payload, strcspn(payload, "."), p);
+    return claims->payload;
 }

@@ -60,11 +60,13 @@ typedef struct up_token_rules {
 
 /** What a verified token says. Lives in the pool of up_token_verify(). */
 typedef struct up_claims {
+    const char *token;   /* borrowed: as it was given */
     const char *subject; /* sub: not empty, no NUL or other control characters */
     const char *jti;     /* NULL where the token has none */
     apr_int64_t exp;     /* seconds since 1970 */
+    apr_int64_t nbf;     /* likewise; APR_INT64_MIN where the token has none */
     apr_int64_t iat;     /* likewise; -1 where the token has none */
-    json_t *payload;     /* borrowed: freed with the pool */
+    json_t *payload;     /* by up_claims_payload() */
 } up_claims;
 
 /** An algorithm's exact name (RFC 7518 3.1), e.g. "HS256". Static. */
@@ -124,5 +126,19 @@ const char *up_key_weakness(const up_key *key);
  */
 up_problem *up_token_verify(up_claims **claims, const up_token_rules *rules, const char *token,
                             apr_int64_t now, apr_pool_t *p);
+
+/**
+ * Does a verified token still hold? Its exp and nbf are all of it that changes with time.
+ * @param leeway, now  as in up_token_verify(), which has asked this already.
+ * @return NULL, or INVALID_CREDENTIALS.
+ */
+up_problem *up_claims_check_times(const up_claims *claims, int leeway, apr_int64_t now,
+                                  apr_pool_t *p);
+
+/**
+ * All claims of a verified token, read when somebody first asks for them.
+ * @return the object, borrowed and freed with the pool; NULL where there is no memory for it.
+ */
+const json_t *up_claims_payload(up_claims *claims, apr_pool_t *p);
 
 #endif

@@ -65,8 +65,8 @@ static up_problem *verify(const up_config *config, request_rec *r, const char *t
         return up_problem_logged(r->pool, UP_SERVICE_UNAVAILABLE,
                                  "this child has no service: see its lines at start, or "
                                  "UserProfile directives are missing for this server");
-    problem = up_token_verify(&state->claims, &config->rules, token, apr_time_sec(r->request_time),
-                              r->pool);
+    problem = up_token_cache_verify(config->service->verified, &state->claims, &config->rules, token,
+                                    apr_time_sec(r->request_time), r->pool);
     if (problem)
         return problem;
     if (!up_type_holds(config->model->subject_type, state->claims->subject))

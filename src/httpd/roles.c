@@ -62,6 +62,7 @@ static authz_status check(request_rec *r, const char *line, const void *parsed)
 {
     const requirement *required = parsed;
     up_request_state *state = up_request_state_of(r);
+    const json_t *payload;
 
     (void)line;
     /* A CORS preflight has no token, and nothing that it must not have. */
@@ -69,7 +70,10 @@ static authz_status check(request_rec *r, const char *line, const void *parsed)
         return required->negated ? AUTHZ_NEUTRAL : AUTHZ_GRANTED;
     if (!state->claims)
         return AUTHZ_DENIED_NO_USER;
-    if (has_any(up_config_of(r->server), required, state->claims->payload))
+    payload = up_claims_payload(state->claims, r->pool);
+    if (!payload)
+        return AUTHZ_GENERAL_ERROR;
+    if (has_any(up_config_of(r->server), required, payload))
         return AUTHZ_GRANTED;
     /* Told where no other Require line lets the request in. */
     if (!required->negated)

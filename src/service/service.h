@@ -17,6 +17,7 @@
 #include "ports/token_store.h"
 #include "ports/user_store.h"
 #include "service/breaker.h"
+#include "service/token_cache.h"
 
 /** The outside things of one contract in one child process. Lives in the child's pool. */
 typedef struct up_service {
@@ -25,6 +26,7 @@ typedef struct up_service {
     up_token_store *tokens;
     up_avatar_storage *avatars; /* NULL where the contract has no avatar */
     const up_breaker *breaker;  /* before uploads; NULL: each is tried */
+    up_token_cache *verified;   /* of all contracts */
     up_code unknown_user;       /* what a subject without a row gets */
 } up_service;
 

@@ -126,6 +126,8 @@ static void set_server(apr_pool_t *p, int bits)
     up_key *key;
     int i;
 
+    service.verified = up_token_cache_create(p);
+    must(service.verified != NULL);
     config = (up_config){.service = &service, .model = &model};
     config.rules = maker_rules(p, keys, 3);
     key = apr_array_push(config.rules.keys);
@@ -288,6 +290,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(strncasecmp(header, "bearer ", 7) == 0);
         token = header + 7 + strspn(header + 7, " ");
         must(!answer);
+        check_accepted(p, how, &r, token, data[1]);
+        /* Now it is known. */
+        memset(&state, 0, sizeof(state));
+        must(up_bearer_check(&r) == OK && !answer);
         check_accepted(p, how, &r, token, data[1]);
     } else {
         check_refused(&r, status, header);
