@@ -12,7 +12,7 @@ use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use UserProfile::Avatar;
-use UserProfile::Crash qw(crash_command crash_trace is_own_trace is_httpds_own);
+use UserProfile::Crash qw(crash_trace is_own_trace is_httpds_own);
 use UserProfile::Traffic;
 use UserProfile::Resources;
 use UserProfile::Test;
@@ -30,7 +30,6 @@ sub start_node {
     $application = "restart_$mpm";
     $node = node(
         mpm => $mpm,
-        httpd => crash_command(servers->{httpd}),
         defines => {
             USERPROFILE_DB => servers->dsn('fluentmeet') . " application_name=$application",
             USERPROFILE_TOKENS => 'redis+unix://' . servers->{redis_socket} . "?db=$database",
@@ -132,7 +131,6 @@ subtest 'a crash is told by its frames' => sub {
 
     my $perl = q($SIG{SEGV} = sub {}; print "child pid $$ exit signal"; $| = 1; kill SEGV => $$);
     my $dir = scratch();
-    crash_command(servers->{httpd});
     my $line = qx({ UP_CRASHES='$dir/crashes' LD_PRELOAD='$dir/top/build/preload/crash.so' $^X -e '$perl'; } 2>&-);
     like(crash_trace($line), qr{\A.*/crash\.so.*\n.*/libc\.so.*\n}, 'they are noted');
     ok(!is_httpds_own($line), '... and are not taken for httpd\'s');

@@ -7,12 +7,12 @@ UserProfile::Crash - where a child of httpd has crashed
 
 =head1 SYNOPSIS
 
-    my $node = node(httpd => crash_command(servers->{httpd}));
+    $servers->{httpd} = crash_command($servers->{httpd});    # in t/TEST, for all tests
     ok(is_httpds_own($_)) for grep { /exit signal/ } split /^/, $log;
 
 =head1 DESCRIPTION
 
-One crash is httpd's: at a restart at once (HUP) under load the main thread of a child of event closes
+One crash is httpd's: at a stop or a restart at once (TERM, HUP) the main thread of a child of event closes
 the sockets of its workers, and a worker that ends frees the one that is looked at (trap 33 of
 docs/architecture.md). It is told by the frames of the thread that has crashed, which
 t/preload/crash.c notes: C<apr_os_sock_get>, called by mod_mpm_event, and nothing of the module.
@@ -36,7 +36,7 @@ sub crash_command {
     mkdir "$dir/crashes";
     # A sanitizer's httpd is itself a command that preloads, and takes this behind its own.
     spew($command, "#!/bin/sh\nexport UP_CRASHES='$dir/crashes' UP_PRELOAD='$dir/top/build/preload/crash.so'\n"
-            . qq(LD_PRELOAD="\$UP_PRELOAD" exec '$httpd' "\$@"\n));
+            . qq(LD_PRELOAD="\$UP_PRELOAD\${LD_PRELOAD:+ \$LD_PRELOAD}" exec '$httpd' "\$@"\n));
     chmod 0755, $command;
     return $command;
 }
