@@ -23,13 +23,16 @@ my $locked = redis_server(save => '', requirepass => $PASSWORD);
 # All that docs/recipes.md says that a user needs.
 $locked->ask('ACL', 'SETUSER', 'httpd', 'reset', 'on', ">$PASSWORD", '~blacklisted_access_token:*',
     '~refresh_token:*', '+exists', '+set', '+scan', '+unlink', '+select');
+# With an index nothing is scanned.
+$locked->ask('ACL', 'SETUSER', 'indexed', 'reset', 'on', ">$PASSWORD", '~blacklisted_access_token:*',
+    '~refresh_token:*', '~user_sessions:*', '+exists', '+set', '+sscan', '+srem', '+unlink', '+select');
 
 my ($open, $shut) = map { "127.0.0.1:$_->{port}" } $plain, $locked;
 my $user = user_new();
 
 # --- Each form of a URL ---------------------------------------------------------------------------
 
-# A URL, the server that it means, the database.
+# A URL, the server that it means, the database; and what follows the URL.
 my %GOOD = (
     tcp => ["redis://$open", $plain, 0],
     tcpslash => ["redis://$open/", $plain, 0],
@@ -41,6 +44,7 @@ my %GOOD = (
     unix => ["redis+unix://$plain->{socket}", $plain, 0],
     unixdb => ["redis+unix://$plain->{socket}?db=9", $plain, 9],
     unixpassword => ["redis+unix://:$ENCODED\@$locked->{socket}?db=0", $locked, 0],
+    indexed => ["redis://indexed:$ENCODED\@$shut/2", $locked, 2, 'index=user_sessions:'],
     unixuser => ["redis+unix://httpd:$ENCODED\@$locked->{socket}?db=3", $locked, 3],
 );
 
@@ -69,13 +73,13 @@ sub journal_of {
 }
 
 my $contracts = contracts(map {
-    my ($url) = @{$GOOD{$_} // $BAD{$_}};
-    ($_ => qq(UserProfileTokenStore "$url"\nUserProfileJournal ) . journal_of($_));
+    my ($url, undef, undef, $options) = @{$GOOD{$_} // $BAD{$_}};
+    ($_ => qq(UserProfileTokenStore "$url" @{[$options // '']}\nUserProfileJournal ) . journal_of($_));
 } keys %GOOD, keys %BAD);
 my $log = $contracts->httpd->{error_log};
 
 for my $name (sort keys %GOOD) {
-    my ($url, $server, $db) = @{$GOOD{$name}};
+    my ($url, $server, $db, $options) = @{$GOOD{$name}};
     my %at = $contracts->at($name);
     my $person = user_new();
     my $token = token(sub => $person->{email}, jti => "jti-$name");
@@ -91,9 +95,11 @@ for my $name (sort keys %GOOD) {
     is_error(me('GET', token => $token, %at), 401, 'TOKEN_REVOKED', "$name: what is in this one does");
     $server->ask('DEL', $key);
     $server->ask('SET', "refresh_token:$person->{email}:1", 1);
+    $server->ask('SADD', "user_sessions:$person->{email}", 1) if $options;
     is(me('DELETE', token => $token, %at)->code, 200, "$name: a deletion");
     is($server->ask('EXISTS', $key), 1, "$name: ... blacklists the token in this database");
     is($server->ask('EXISTS', "refresh_token:$person->{email}:1"), 0, "$name: ... and ends the sessions");
+    is($server->ask('EXISTS', "user_sessions:$person->{email}"), 0, "$name: ... whose set is gone");
     is_error(me('GET', token => $token, %at), 401, 'TOKEN_REVOKED', "$name: ... so that it is refused");
     is(db()->selectrow_array("SELECT count(*) FROM journal_of_$name"), 0,
         "$name: ... and nothing is left to be done");

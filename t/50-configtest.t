@@ -528,6 +528,7 @@ my @WRONG_URLS = (
         ['redis://h/0 replicas=', qr/replicas is a whole number from 0 to 100/],
         ['redis://h/0 replicas=-1', qr/replicas is a whole number from 0 to 100/],
         ['redis://h/0 replicas=101', qr/replicas is a whole number from 0 to 100/],
+        ['redis://h/0 index=', qr/index takes what the keys of the sets begin with/],
         ['redis://h/0 fail=on', qr/fail is closed or open, not 'on'/],
         ['redis://h/0 fail=', qr/fail is closed or open, not ''/],
         ['redis://h/0 fail', qr/argument 2 is no option; .*fail=closed\|open/],
@@ -590,7 +591,7 @@ accepted("UserProfileTokenStore $_", {UserProfileTokenStore => $_}) for (
     'redis://localhost', 'redis://[::1]:6380/3', 'REDIS://h.example:1/0', "redis://u:$SECRET\@h/0",
     'redis+unix:///run/redis.sock', "redis+unix://:$SECRET\@/run/redis.sock?db=2",
     'redis://h/0 blacklist=bl: sessions=rt:', '"redis://h/0" sessions=', "\@$dir/redis.url",
-    "\@$dir/redis.url blacklist=b:", 'redis://h/0 replicas=0 fail=closed', 'redis://h/0 replicas=2',
+    "\@$dir/redis.url blacklist=b:", 'redis://h/0 replicas=0 fail=closed', 'redis://h/0 index=user_sessions:', 'redis://h/0 replicas=2',
     'redis+sentinel://h/m', "redis+sentinel://u:$SECRET\@a,b:1,[::1]/my-master.1/2?sentinel_password=$SECRET",
     "redis+sentinel://a/m?sentinel_user=u&sentinel_password=$SECRET replicas=0"
 );

@@ -6,7 +6,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
-/** How many keys Redis looks at in one step of a scan, while it serves nobody else. */
+/** How many keys, or members of an index, Redis looks at in one step, while it serves nobody else. */
 #define SCAN_COUNT "1000"
 
 typedef struct redis_tokens {
@@ -24,7 +24,7 @@ struct operation {
     apr_time_t deadline; /* of all of it */
     const char *command; /* which command it is at, for the log; NULL: it connects */
     const char *key;     /* is_revoked, revoke: the key; revoke_sessions: how the keys begin */
-    const char *value;   /* revoke: seconds to live; revoke_sessions: the pattern */
+    const char *value;   /* revoke: seconds to live; revoke_sessions: the pattern, or the index */
     int revoked;         /* is_revoked: the answer */
     apr_int64_t removed; /* revoke_sessions: how many keys so far */
 };
@@ -193,36 +193,83 @@ static const char *make_pattern(apr_pool_t *p, const char *beginning)
     return pattern;
 }
 
+/** A command with room for these arguments more. */
+static up_redis_command make_command(apr_pool_t *p, const char *name, size_t more)
+{
+    const char **argv = apr_palloc(p, (more + 1) * sizeof(*argv));
+    size_t *lens = apr_palloc(p, (more + 1) * sizeof(*lens));
+
+    argv[0] = name;
+    lens[0] = strlen(name);
+    return (up_redis_command){1, argv, lens};
+}
+
+static void add_argument(up_redis_command *command, const char *bytes, size_t len)
+{
+    command->argv[command->argc] = bytes;
+    ((size_t *)command->lens)[command->argc++] = len;
+}
+
+/** How many keys or members it has removed, added to *removed where that is not NULL. */
+static const char *ask_to_remove(operation *op, up_redis_link *link, up_redis_command *command,
+                                 apr_int64_t *removed, apr_pool_t *p)
+{
+    const char *wrong = NULL;
+    redisReply *reply = ask(op, link, command, REDIS_REPLY_INTEGER, &wrong, p);
+
+    if (!reply)
+        return wrong;
+    if (removed)
+        *removed += reply->integer;
+    freeReplyObject(reply);
+    return NULL;
+}
+
 /** Removes those of the keys that begin so byte by byte: the glob is only to
  *  spare the network, and other servers have other globs. */
 static const char *unlink_keys(operation *op, up_redis_link *link, const redisReply *keys,
                                apr_pool_t *p)
 {
-    const char **argv = apr_palloc(p, (keys->elements + 1) * sizeof(*argv));
-    size_t *lens = apr_palloc(p, (keys->elements + 1) * sizeof(*lens)), len = strlen(op->key);
-    up_redis_command command = {1, argv, lens};
-    redisReply *reply;
-    const char *wrong;
+    up_redis_command command = make_command(p, "UNLINK", keys->elements);
+    size_t len = strlen(op->key);
 
-    argv[0] = "UNLINK";
-    lens[0] = 6;
     for (size_t i = 0; i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
 
         if (key->type == REDIS_REPLY_STRING && key->len >= len &&
-            memcmp(key->str, op->key, len) == 0) {
-            argv[command.argc] = key->str;
-            lens[command.argc++] = key->len;
-        }
+            memcmp(key->str, op->key, len) == 0)
+            add_argument(&command, key->str, key->len);
     }
-    if (command.argc == 1)
+    return command.argc > 1 ? ask_to_remove(op, link, &command, &op->removed, p) : NULL;
+}
+
+/** Removes the keys of an index's members, then these: in this order, as what is in the index
+ *  no more would be found by nobody. */
+static const char *unlink_members(operation *op, up_redis_link *link, const redisReply *members,
+                                  apr_pool_t *p)
+{
+    up_redis_command unlink = make_command(p, "UNLINK", members->elements);
+    up_redis_command forget = make_command(p, "SREM", members->elements + 1);
+    size_t len = strlen(op->key);
+    const char *wrong;
+
+    add_argument(&forget, op->value, strlen(op->value));
+    for (size_t i = 0; i < members->elements; i++) {
+        const redisReply *member = members->element[i];
+        char *key;
+
+        if (member->type != REDIS_REPLY_STRING)
+            continue;
+        key = apr_palloc(p, len + member->len);
+        memcpy(key, op->key, len);
+        memcpy(key + len, member->str, member->len);
+        add_argument(&unlink, key, len + member->len);
+        add_argument(&forget, member->str, member->len);
+    }
+    if (unlink.argc == 1)
         return NULL;
-    reply = ask(op, link, &command, REDIS_REPLY_INTEGER, &wrong, p);
-    if (!reply)
-        return wrong;
-    op->removed += reply->integer;
-    freeReplyObject(reply);
-    return NULL;
+    wrong = ask_to_remove(op, link, &unlink, &op->removed, p);
+    return wrong ? wrong : ask_to_remove(op, link, &forget, NULL, p);
 }
 
 /** Is it [cursor, keys]? Copies the cursor, a number of 64 bits. */
@@ -238,19 +285,21 @@ static int read_page(const redisReply *reply, char cursor[24])
     return 1;
 }
 
-/** One step of the scan: a page of keys, and away with ours. */
+/** One step of the scan: a page of keys, or of the index, and away with ours. */
 static const char *scan_page(operation *op, up_redis_link *link, char cursor[24], apr_pool_t *p)
 {
-    const char *argv[] = {"SCAN", cursor, "MATCH", op->value, "COUNT", SCAN_COUNT};
-    size_t lens[] = {4, strlen(cursor), 5, strlen(op->value), 5, sizeof(SCAN_COUNT) - 1};
-    up_redis_command command = {6, argv, lens};
+    const int indexed = op->store->settings.index_prefix != NULL;
+    const char *by_key[] = {"SCAN", cursor, "MATCH", op->value, "COUNT", SCAN_COUNT};
+    const char *by_index[] = {"SSCAN", op->value, cursor, "COUNT", SCAN_COUNT};
+    up_redis_command command = {indexed ? 5 : 6, indexed ? by_index : by_key, NULL};
     const char *wrong;
     redisReply *reply = ask(op, link, &command, REDIS_REPLY_ARRAY, &wrong, p);
 
     if (!reply)
         return wrong;
     if (read_page(reply, cursor)) {
-        wrong = unlink_keys(op, link, reply->element[1], p);
+        wrong = indexed ? unlink_members(op, link, reply->element[1], p)
+                        : unlink_keys(op, link, reply->element[1], p);
     } else {
         link->broken = 1;
         wrong = "an unexpected reply; is this a Redis server?";
@@ -293,7 +342,9 @@ static up_problem *redis_revoke_sessions(up_token_store *self, apr_pool_t *p, co
     op.deadline = up_clock() + store->settings.scan_timeout;
     op.key = apr_pstrcat(p, store->settings.refresh_prefix, subject,
                          store->settings.refresh_separator, NULL);
-    op.value = make_pattern(p, op.key);
+    op.value = store->settings.index_prefix
+                   ? apr_pstrcat(p, store->settings.index_prefix, subject, NULL)
+                   : make_pattern(p, op.key);
     return perform(&op, p);
 }
 

@@ -7,12 +7,16 @@
  *   is_revoked       EXISTS {blacklist_prefix}{jti}
  *   revoke           SET {blacklist_prefix}{jti} 1 EX {ttl}
  *   revoke_sessions  SCAN … MATCH, UNLINK {refresh_prefix}{subject}{refresh_separator}*
+ *                    or, where there is an index: SSCAN, UNLINK, SREM {index_prefix}{subject}
+ *
+ * The index of a subject is a set of what its keys have after the separator. Whoever writes the
+ * keys keeps it; with it a revocation takes no longer however many keys of others there are.
  *
  * Where settings->replicas is not 0, what was written has to be on so many replicas (WAIT): else
  * it is a problem, and the caller's to repeat, as a failover could lose it.
  *
- * A Redis user needs these commands, SELECT where a database is named, ROLE with sentinels, and
- * WAIT with replicas:
+ * A Redis user needs these commands, SELECT where a database is named, ROLE with sentinels, WAIT
+ * with replicas, and with an index SSCAN and SREM instead of SCAN:
  *   ACL SETUSER httpd on >password ~blacklisted_access_token:* ~refresh_token:*
  *   +exists +set +scan +unlink +select +role +wait
  * Where Redis is down, hangs or complains, the problem is SERVICE_UNAVAILABLE;

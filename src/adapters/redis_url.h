@@ -72,6 +72,8 @@ typedef struct up_redis_settings {
     const char *refresh_prefix;       /* key: prefix, subject, separator, anything */
     const char *refresh_separator;    /* not empty: else one subject's keys could be
                                          another's whose name begins alike */
+    const char *index_prefix;         /* key: prefix, subject; a set of what its keys have after
+                                         the separator. NULL: none, they are scanned for */
 } up_redis_settings;
 
 /**

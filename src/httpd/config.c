@@ -384,7 +384,8 @@ static const char *effects_of(apr_pool_t *p, const up_config *config)
     const up_redis_settings *redis = config->redis;
     const char *tokens =
         redis ? apr_pstrcat(p, up_redis_display(p, redis), " ", redis->blacklist_prefix, " ",
-                            redis->refresh_prefix, NULL)
+                            redis->refresh_prefix, " ",
+                            redis->index_prefix ? redis->index_prefix : "", NULL)
         : config->token_tables ? up_sql_tokens_display(p, config->token_tables)
                                : "none";
     const char *avatars = config->cloudinary ? up_cloudinary_display(p, config->cloudinary)

@@ -117,8 +117,8 @@ static const char *set_token_tables(cmd_parms *cmd, up_config *config, int argc,
 
 /* What may stand after the URL. */
 typedef struct store_options {
-    const char *blacklist, *sessions; /* NULL: not said */
-    int replicas;                     /* -1: not said */
+    const char *blacklist, *sessions, *index; /* NULL: not said */
+    int replicas;                             /* -1: not said */
     int fail_open;
 } store_options;
 
@@ -131,6 +131,11 @@ static const char *read_store_option(cmd_parms *cmd, store_options *options, int
         options->blacklist = value;
     } else if ((value = up_option(argument, "sessions"))) {
         options->sessions = value;
+    } else if ((value = up_option(argument, "index"))) {
+        if (!*value)
+            return apr_psprintf(cmd->pool, "%s: index takes what the keys of the sets begin with",
+                                cmd->cmd->name);
+        options->index = value;
     } else if ((value = up_option(argument, "replicas"))) {
         return up_parse_int(cmd, "replicas", value, 0, 100, &options->replicas);
     } else if ((value = up_option(argument, "fail"))) {
@@ -142,8 +147,8 @@ static const char *read_store_option(cmd_parms *cmd, store_options *options, int
         /* Not shown: it may be a piece of a URL that has a blank in its password. */
         return apr_psprintf(cmd->pool,
                             "%s: argument %d is no option; after the URL there are "
-                            "blacklist=PREFIX and sessions=PREFIX, replicas=NUMBER and "
-                            "fail=closed|open",
+                            "blacklist=PREFIX and sessions=PREFIX, index=PREFIX, "
+                            "replicas=NUMBER and fail=closed|open",
                             cmd->cmd->name, number);
     }
     return NULL;
@@ -158,6 +163,7 @@ static const char *read_store_url(cmd_parms *cmd, const char *argument,
         return error;
     redis->blacklist_prefix = options->blacklist;
     redis->refresh_prefix = options->sessions;
+    redis->index_prefix = options->index;
     error = up_redis_parse(cmd->pool, url, redis);
     if (error)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);

@@ -320,6 +320,64 @@ static void test_many_keys(void)
     admin(&server, 0, "FLUSHALL");
 }
 
+/** A store that finds sessions by their users' sets. */
+static up_token_store *make_indexed(void)
+{
+    up_redis_settings settings = {.index_prefix = "user_sessions:"};
+
+    up_redis_parse(pool, unix_url(""), &settings);
+    return up_redis_tokens_create(pool, &settings);
+}
+
+static void test_index(void)
+{
+    up_token_store *store = make_indexed();
+    const char *member[] = {"SADD", "user_sessions:a@x", "\0\r\n\xff"};
+    const char *key[] = {"SET", "refresh_token:a@x:\0\r\n\xff", "1"};
+    size_t member_lens[] = {4, 17, 4}, key_lens[] = {3, 22, 1};
+
+    admin(&server, 0, "MSET", "refresh_token:a@x:1", "", "refresh_token:a@x:*", "",
+          "refresh_token:a@x:left out", "", "refresh_token:b@x:1", "", "1", "");
+    admin_argv(&server, NULL, 0, 3, member, member_lens);
+    admin_argv(&server, NULL, 0, 3, key, key_lens);
+    admin(&server, 0, "SADD", "user_sessions:a@x", "1", "*", "expired", "");
+    admin(&server, 0, "SADD", "user_sessions:b@x", "1");
+    admin(&server, 0, "CONFIG", "RESETSTAT");
+    ok(done(store->revoke_sessions(store, pool, "a@x")), "the sessions of a set revoked");
+    is_int(exists(0, "refresh_token:a@x:1") + exists(0, "refresh_token:a@x:*") +
+               exists(0, "user_sessions:a@x"),
+           0, "they are gone, and their set");
+    is_int(exists(0, "refresh_token:a@x:left out") + exists(0, "refresh_token:b@x:1") +
+               exists(0, "user_sessions:b@x") + exists(0, "1"),
+           4, "what is not in the set stays, and others'");
+    is_int(admin(&server, 0, "DBSIZE"), 4, "and a key with a NUL is gone");
+    is_int(server_info(&server, "commandstats", "cmdstat_scan"), -1, "nothing was scanned");
+    ok(done(store->revoke_sessions(store, pool, "a@x")), "a set that is not there is no problem");
+    ok(done(store->revoke_sessions(store, pool, "nobody*")), "nor one that never was");
+    is_int(exists(0, "user_sessions:b@x"), 1, "a subject is no glob");
+    admin(&server, 0, "SET", "user_sessions:c@x", "no set");
+    ok(store->revoke_sessions(store, pool, "c@x") != NULL, "what is no set is a problem");
+    admin(&server, 0, "FLUSHALL");
+}
+
+/** More members than Redis gives at once; and what is done of it however many others there are. */
+static void test_large_index(void)
+{
+    up_token_store *store = make_indexed();
+    redisContext *c = redisConnectUnix(server.sock);
+
+    fill("refresh_token:other%d@x:1", 5000);
+    fill("refresh_token:a@x:%08d", 2500);
+    for (int i = 0; i < 2500; i++)
+        freeReplyObject(redisCommand(c, "SADD user_sessions:a@x %s", apr_psprintf(pool, "%08d", i)));
+    redisFree(c);
+    admin(&server, 0, "CONFIG", "RESETSTAT");
+    ok(done(store->revoke_sessions(store, pool, "a@x")), "2,500 sessions of a set revoked");
+    is_int(admin(&server, 0, "DBSIZE"), 5000, "and no other's");
+    is_int(server_info(&server, "commandstats", "cmdstat_scan"), -1, "nothing was scanned");
+    admin(&server, 0, "FLUSHALL");
+}
+
 /** A problem whose log has these words and not those; both lists end with NULL. */
 static void refused(up_problem *problem, const char *name, const char *const *words,
                     const char *const *secrets)
@@ -533,6 +591,8 @@ static void run_all(void)
         test_neighbour(&neighbours[i]);
     test_below();
     test_many_keys();
+    test_index();
+    test_large_index();
     test_auth();
     test_acl();
     test_complaints();
