@@ -4,10 +4,10 @@
 #ifndef UP_MODULE_H
 #define UP_MODULE_H
 
+#include "core/version.h"
+
 #include <httpd.h>
 #include <http_config.h>
-
-#define UP_VERSION "0.1.0"
 
 /** What SetHandler calls us. */
 #define UP_HANDLER "userprofile"
