@@ -87,33 +87,69 @@ static const char *read_key_choice(jws *token)
     return NULL;
 }
 
-static const char *read_token(jws *token, const char *text, apr_pool_t *p)
-{
-    const char *payload, *signature, *wrong;
+/* Where the parts begin, each but the last with a dot behind it. */
+typedef struct parts {
+    const char *header, *payload, *signature;
+} parts;
 
-    token->text = text;
+static const char *find_parts(parts *found, const char *text)
+{
+    const char *first, *second;
+
     if (strnlen(text, UP_TOKEN_MAX + 1) > UP_TOKEN_MAX)
         return "The token is longer than 4096 bytes.";
-    payload = strchr(text, '.');
-    signature = payload ? strchr(payload + 1, '.') : NULL;
-    if (!signature || strchr(signature + 1, '.'))
+    first = strchr(text, '.');
+    second = first ? strchr(first + 1, '.') : NULL;
+    if (!second || strchr(second + 1, '.'))
         return "The token has not three parts.";
-    payload++;
-    signature++;
-    if (payload == text + 1 || signature == payload + 1 || !*signature)
+    if (first == text || second == first + 1 || !second[1])
         return "A part of the token is empty.";
+    *found = (parts){text, first + 1, second + 1};
+    return NULL;
+}
 
-    wrong = read_object(&token->header, "header", text, (apr_size_t)(payload - 1 - text), p);
+static const char *read_header(json_t **header, const parts *at, apr_pool_t *p)
+{
+    return read_object(header, "header", at->header, (apr_size_t)(at->payload - 1 - at->header), p);
+}
+
+static const char *read_payload(json_t **payload, const parts *at, apr_pool_t *p)
+{
+    return read_object(payload, "payload", at->payload,
+                       (apr_size_t)(at->signature - 1 - at->payload), p);
+}
+
+static const char *read_token(jws *token, const char *text, apr_pool_t *p)
+{
+    parts at;
+    const char *wrong = find_parts(&at, text);
+
+    token->text = text;
+    if (!wrong)
+        wrong = read_header(&token->header, &at, p);
     if (!wrong)
         wrong = check_header(token->header);
     if (!wrong)
         wrong = read_key_choice(token);
     if (!wrong)
-        wrong = read_object(&token->payload, "payload", payload,
-                            (apr_size_t)(signature - 1 - payload), p);
+        wrong = read_payload(&token->payload, &at, p);
     if (!wrong)
-        wrong = read_signature(&token->signature_len, signature, strlen(signature));
+        wrong = read_signature(&token->signature_len, at.signature, strlen(at.signature));
     return wrong;
+}
+
+const char *up_token_show(json_t **header, json_t **payload, const char *token, apr_pool_t *p)
+{
+    parts at;
+    const char *wrong = find_parts(&at, token), *also_wrong;
+
+    *header = NULL;
+    *payload = NULL;
+    if (wrong)
+        return wrong;
+    wrong = read_header(header, &at, p);
+    also_wrong = read_payload(payload, &at, p);
+    return wrong ? wrong : also_wrong;
 }
 
 /* --- The signature --- */

@@ -97,6 +97,17 @@ const char *up_key_check(const up_key *key);
 const char *up_key_weakness(const up_key *key);
 
 /**
+ * Takes a token apart, to be shown and not to be believed: nothing is verified, nor is
+ * there a look at what the header and the payload say. They are read as strictly as
+ * by up_token_verify().
+ * @param header  and
+ * @param payload what the parts say, freed with p; each is NULL where it cannot be read.
+ * @param token   NUL-terminated; longer than UP_TOKEN_MAX is refused.
+ * @return NULL, or a sentence that says which part cannot be read, and why.
+ */
+const char *up_token_show(json_t **header, json_t **payload, const char *token, apr_pool_t *p);
+
+/**
  * Verifies a token. Read strictly: three parts in canonical base64url; header and
  * payload are objects as up_json_object() reads them.
  *
