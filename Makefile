@@ -3,8 +3,8 @@
 # mod_userprofile. `make help` lists the targets and what can be set.
 #
 # Everything that is built goes to $(BUILD), but for mod_userprofile.so itself. The usual
-# variables (CC, CFLAGS, CPPFLAGS, LDFLAGS, APXS, PKG_CONFIG, DESTDIR) can be set; their defaults
-# are what dpkg-buildflags says on Debian 12.
+# variables (CC, CFLAGS, CPPFLAGS, LDFLAGS, APXS, PKG_CONFIG, DESTDIR, BINDIR, MANDIR) can be set;
+# their defaults are what dpkg-buildflags says on Debian 12, and apxs of httpd's own programs.
 
 APXS       ?= apxs
 PKG_CONFIG ?= pkg-config
@@ -36,7 +36,7 @@ BUILD_PACKAGES := make libc6-dev $(foreach x,$(TOOLS) $(APR) $(LIBRARIES),$(call
 RUN_PACKAGES   := apache2-bin libaprutil1-dbd-sqlite3 sqlite3 openssl curl util-linux perl
 TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-perl2 libwww-perl \
                   libdbd-pg-perl libdbd-sqlite3-perl libredis-perl libjson-validator-perl valgrind \
-                  python3-multipart libmicrohttpd-dev
+                  python3-multipart libmicrohttpd-dev mandoc
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
@@ -44,8 +44,13 @@ FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
 
-SOURCES := mod_userprofile.c $(wildcard src/*/*.c)
+TOOL_SOURCES := $(wildcard src/tools/*.c)
+SOURCES := mod_userprofile.c $(filter-out $(TOOL_SOURCES),$(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+
+# The program beside the module.
+TOKEN_TOOL   := $(BUILD)/bin/userprofile-token
+TOOL_OBJECTS := $(TOOL_SOURCES:%.c=$(BUILD)/obj/%.o)
 
 # The unit tests see all that stands without httpd, each from the one archive.
 ARCHIVE      := $(BUILD)/libuserprofile.a
@@ -84,10 +89,14 @@ say = $(if $(V),,@echo "  $(1)";)
 .PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
         coverage deps-coverage fuzz deps-fuzz valgrind
 
-all: $(MODULE) ## build mod_userprofile.so
+all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
 
 $(MODULE): $(OBJECTS)
 	$(call say,LINK $@)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $(OBJECTS) $(LIBS)
+
+$(TOKEN_TOOL): $(TOOL_OBJECTS) $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS)
 
 $(ARCHIVE): $(ARCHIVED)
 	@rm -f $@
@@ -134,7 +143,7 @@ $(BUILD)/unit/fuzz_bearer $(BUILD)/fuzzer/bearer: $(BUILD)/obj/src/httpd/bearer.
 $(BUILD)/unit/fuzz_config $(BUILD)/fuzzer/config: $(BUILD)/obj/src/httpd/config.o \
     $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard src/httpd/directive*.c))
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(TOOL_OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
 
 # What is missing is said once, all together, with the name of its Debian package.
 check:
@@ -154,9 +163,15 @@ check:
 	    exit 1; \
 	fi
 
-install: $(MODULE) ## install it with apxs (below DESTDIR, if set)
+# The program goes where htpasswd is.
+BINDIR = $(shell $(APXS) -q bindir)
+MANDIR = $(shell $(APXS) -q mandir)
+
+install: $(MODULE) $(TOKEN_TOOL) ## install the module with apxs, userprofile-token and its manual (below DESTDIR, if set)
 	mkdir -p "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)"
 	$(APXS) -S LIBEXECDIR="$(DESTDIR)$$($(APXS) -q LIBEXECDIR)" -i -n userprofile $(MODULE)
+	install -D -m 0755 $(TOKEN_TOOL) "$(DESTDIR)$(BINDIR)/userprofile-token"
+	install -D -m 0644 docs/userprofile-token.1 "$(DESTDIR)$(MANDIR)/man1/userprofile-token.1"
 
 clean: ## remove what was built
 	rm -rf build mod_userprofile.so
@@ -297,7 +312,7 @@ CPPCHECK := cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,perfo
 TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
     { echo "$$out" | grep -v "warnings* generated"; exit 1; }'
 
-LINTED = $(SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c)
+LINTED = $(SOURCES) $(TOOL_SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c)
 
 lint: deps-lint ## look for mistakes with clang-tidy and cppcheck
 	@echo "clang-tidy: $(words $(LINTED)) files"

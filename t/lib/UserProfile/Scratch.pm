@@ -97,7 +97,7 @@ sub _copy_checkout {
     _do('cp', '-R', '--preserve=mode,timestamps', (map { "$top/$_" } @entries), "$copy/");
     _do('cp', "$top/$self->{module}", "$copy/mod_userprofile.so");
     mkdir "$copy/build";
-    for my $built ("$self->{build}/unit", "$self->{build}/preload", 'build/openapi') {
+    for my $built ((map { "$self->{build}/$_" } qw(bin unit preload)), 'build/openapi') {
         _do('cp', '-R', "$top/$built", "$copy/build/") if -d "$top/$built";
     }
     return;
