@@ -81,18 +81,17 @@ is($shown =~ s/.*\n\n//sr, "$body\n", 'README.md: the body is as shown');
 is(join("\n", map { "$_: " . $answer->header($_) } $shown =~ /^([\w-]+): (?!"[0-9a-f]{32}")/mg),
     join("\n", $shown =~ /^([\w-]+: (?!"[0-9a-f]{32}").*)$/mg), '... and the headers');
 
-# The token that is made by hand.
-my ($by_hand) = grep { $_->{text} =~ /base64url\(\)/ } blocks($README);
-my ($insert) = $by_hand->{text} =~ /-c "(INSERT [^"]+)"/;
+# The token, and what the profile answers to it.
+my ($try) = grep { $_->{text} =~ /^TOKEN=/m } blocks($README);
+my ($insert) = $try->{text} =~ /-c "(INSERT [^"]+)"/;
 db()->do("DELETE FROM users WHERE email = 'ada\@example.com'");
 db()->do($insert);
-my $script = $by_hand->{text} =~ s/^.*INSERT.*\n//mr;
-$script =~ s{sudo perl}{perl};
-$script =~ s{/etc/apache2/userprofile\.key}{$keys/hs256.key};
+my $script = $try->{text} =~ s/^.*INSERT.*\n//mr;
+$script =~ s{sudo userprofile-token}{build/bin/userprofile-token -k 'HS256 $keys/hs256.key'};
 $script =~ s{http://localhost}{url('')}e;
 $script =~ s/curl -i/curl --silent -i/;
 like(run_quietly('sh', '-ec', $script), qr{\AHTTP/1\.1 200 .*"email":"ada\@example\.com"}s,
-    'README.md: a token that is made by hand');
+    'README.md: a token to see it work');
 
 # --- Configurations -------------------------------------------------------------------------------
 
@@ -274,6 +273,7 @@ for my $test ($architecture =~ m{`((?:t/|build/unit/)[\w./-]+)`}g) {
 # Each floor uses only the floors under it.
 my %may_use = (
     core => qr{^core/},
+    tools => qr{^(?:core|tools)/},
     ports => qr{^(?:core|ports)/},
     service => qr{^(?:core|ports|service)/},
     adapters => qr{^(?:core|ports|adapters)/},
@@ -284,7 +284,7 @@ for my $floor (sort keys %may_use) {
         glob "src/$floor/*.[ch]";
     is("@over", '', "src/$floor uses only what is under it");
     next if $floor =~ /^(?:adapters|httpd)$/;
-    my @foreign = grep { !/^(?:apr|jansson|jwt|openssl|utf8proc|std|string|errno|limits)/ }
+    my @foreign = grep { !/^(?:apr|jansson|jwt|openssl|utf8proc|std|string|errno|limits|getopt)/ }
         map { slurp($_) =~ /^#include <([^>]+)>/mg } glob "src/$floor/*.[ch]";
     is("@foreign", '', "... and nothing of httpd's or of a server's");
 }
