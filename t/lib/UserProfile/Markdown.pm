@@ -30,7 +30,7 @@ sub blocks {
     my ($text) = @_;
     my @blocks;
 
-    while ($text =~ /^(?:<!-- (.*?) -->\n)?```(\w+)\n(.*?)^```$/msg) {
+    while ($text =~ /^(?:<!-- ([^\n]*?) -->\n)?```(\w+)\n(.*?)^```$/msg) {
         my ($says, $language, $block) = ($1 // '', $2, $3);
         push @blocks, {
             language => $language,
