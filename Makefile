@@ -40,6 +40,7 @@ TEST_PACKAGES  := libaprutil1-dbd-pgsql postgresql redis-server libapache2-mod-p
 LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
+DEB_PACKAGES   := debhelper dh-apache2 dpkg-dev lintian
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -87,7 +88,7 @@ say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
 .PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
-        coverage deps-coverage fuzz deps-fuzz valgrind
+        coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb
 
 all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
 
@@ -301,6 +302,34 @@ fuzz: deps-fuzz ## run the fuzz targets by libFuzzer: TIME=600, seconds for each
 	$(BUILT) CC=clang-14 CPPFLAGS= CFLAGS='-g -O1 -fno-omit-frame-pointer $(FUZZER)' LDFLAGS= \
 	    BUILD=$(FUZZED) $(TARGETS:%=$(FUZZED)/fuzzer/%)
 	@t/fuzz/run --build=$(FUZZED) --time=$(TIME) $(TARGETS)
+
+# --- The Debian package ---------------------------------------------------------------------------
+
+PACKAGE := build/deb
+
+deps-deb: deps ## install what `make deb` needs, likewise
+	@$(call debian_install,$(DEB_PACKAGES))
+
+# A copy of the checkout is built, as whoever runs this, so that nothing is left in it. What make
+# was told is not for the make in there.
+deb: ## build the Debian package, unsigned, into build/deb
+	@command -v dpkg-buildpackage >/dev/null || { \
+	    echo "The Debian package dpkg-dev is missing: \`make deps-deb\` installs what is needed." >&2; exit 1; }
+	@dpkg-checkbuilddeps || { echo "\`make deps-deb\` installs them." >&2; exit 1; }
+	@echo "Building the Debian package ..."
+	@rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)/source
+	@tar -c --exclude=./build --exclude=./.git --exclude=./.run --exclude=./mod_userprofile.so . | \
+	    tar -x -C $(PACKAGE)/source
+	@cd $(PACKAGE)/source && $(if $(V),,log=../build.log; exec 3>&1 >"$$log" 2>&1;) \
+	    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -j$(shell nproc) $(if $(V),,|| { \
+	    tail -n 30 "$$log" >&3; echo "It failed; the whole log is $(PACKAGE)/build.log" >&3; exit 1; })
+	@rm -rf $(PACKAGE)/source
+	@if command -v lintian >/dev/null; then \
+	    lintian --allow-root --pedantic --fail-on error,warning $(PACKAGE)/*.changes; \
+	else \
+	    echo "lintian is not installed: what it would say is not known." >&2; \
+	fi
+	@ls $(PACKAGE)/*.deb
 
 # cppcheck takes what a function was given the address of for what it returns (returnDanglingLifetime);
 # the compiler and clang-tidy look for that too, and rightly.
