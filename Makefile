@@ -41,6 +41,7 @@ LINT_PACKAGES  := clang-tidy cppcheck
 GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
 DEB_PACKAGES   := debhelper dh-apache2 dpkg-dev lintian
+CHROOT_PACKAGES := debootstrap iproute2 util-linux
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -88,7 +89,7 @@ say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
 .PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
-        coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb
+        coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb test-deb
 
 all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
 
@@ -307,8 +308,8 @@ fuzz: deps-fuzz ## run the fuzz targets by libFuzzer: TIME=600, seconds for each
 
 PACKAGE := build/deb
 
-deps-deb: deps ## install what `make deb` needs, likewise
-	@$(call debian_install,$(DEB_PACKAGES))
+deps-deb: deps ## install what `make deb` and `make test-deb` need, likewise
+	@$(call debian_install,$(DEB_PACKAGES) $(CHROOT_PACKAGES))
 
 # A copy of the checkout is built, as whoever runs this, so that nothing is left in it. What make
 # was told is not for the make in there.
@@ -330,6 +331,9 @@ deb: ## build the Debian package, unsigned, into build/deb
 	    echo "lintian is not installed: what it would say is not known." >&2; \
 	fi
 	@ls $(PACKAGE)/*.deb
+
+test-deb: deb ## install, enable, ask and purge the package in a chroot, as docs/install.md says (root only)
+	@t/deb $(PACKAGE)
 
 # cppcheck takes what a function was given the address of for what it returns (returnDanglingLifetime);
 # the compiler and clang-tidy look for that too, and rightly.

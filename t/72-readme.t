@@ -81,17 +81,32 @@ is($shown =~ s/.*\n\n//sr, "$body\n", 'README.md: the body is as shown');
 is(join("\n", map { "$_: " . $answer->header($_) } $shown =~ /^([\w-]+): (?!"[0-9a-f]{32}")/mg),
     join("\n", $shown =~ /^([\w-]+: (?!"[0-9a-f]{32}").*)$/mg), '... and the headers');
 
-# The token, and what the profile answers to it.
-my ($try) = grep { $_->{text} =~ /^TOKEN=/m } blocks($README);
+# --- The installation -----------------------------------------------------------------------------
+
+# t/deb runs the chapters of docs/install.md from beginning to end; here is what needs no root.
+my $INSTALL = slurp('docs/install.md');
+my @install = blocks($INSTALL);
+for my $block (grep { $_->{language} eq 'sh' } @install) {
+    my $name = "docs/install.md:$block->{line}";
+    is(run_quietly('sh', '-n', '-c', $block->{text}), '', "$name: is shell");
+    like($block->{says}{in} // $block->{text}, qr/^(?:package|source|make deps-deb\nmake deb\n)$/, "$name: is run by t/deb");
+}
+my %run = map { $_ => 1 } map { split /\n/, $_->{text} } grep { $_->{language} eq 'sh' } @install;
+for my $block (grep { $_->{language} eq 'sh' && $_->{text} =~ /apt-get install/ } blocks($README)) {
+    is(join("\n", grep { !$run{$_} } split /\n/, $block->{text}), '', "README.md:$block->{line}: has the commands of docs/install.md");
+}
+
+# A user, a token, and what the profile answers to it.
+my ($try) = grep { $_->{text} =~ /INSERT INTO users \(email\)/ } @install;
 my ($insert) = $try->{text} =~ /-c "(INSERT [^"]+)"/;
 db()->do("DELETE FROM users WHERE email = 'ada\@example.com'");
 db()->do($insert);
 my $script = $try->{text} =~ s/^.*INSERT.*\n//mr;
 $script =~ s{sudo userprofile-token}{build/bin/userprofile-token -k 'HS256 $keys/hs256.key'};
-$script =~ s{http://localhost}{url('')}e;
-$script =~ s/curl -i/curl --silent -i/;
-like(run_quietly('sh', '-ec', $script), qr{\AHTTP/1\.1 200 .*"email":"ada\@example\.com"}s,
-    'README.md: a token to see it work');
+$script =~ s{http://localhost}{url('')}eg;
+$script =~ s/curl -i/curl --silent -i/g;
+like(run_quietly('sh', '-ec', $script), qr{\AHTTP/1\.1 200 .*"full_name":null.*HTTP/1\.1 200 .*"full_name":"Ada Lovelace"}s,
+    'docs/install.md: a token to see it work');
 
 # --- Configurations -------------------------------------------------------------------------------
 
@@ -141,7 +156,7 @@ sub more_modules {
 }
 
 # Those of docs/directives.md are t/70-directives-doc.t's.
-for my $document (qw(README.md docs/recipes.md)) {
+for my $document (qw(README.md docs/install.md docs/recipes.md)) {
     for my $block (grep { $_->{language} eq 'apache' } blocks(slurp($document))) {
         next if ($block->{says}{apache} // '') eq 'part';
         my $name = "$document:$block->{line}: passes configtest";
