@@ -114,6 +114,16 @@ for my $file (glob('conf/*.conf'), glob('t/tables/*.conf')) {
 
     cmp_ok(scalar @used, '>', 5, "$file uses the module");
     is_deeply([grep { !$allowed{$_} } @used], [], '... and no directive that is not there');
+    next unless $file =~ /^conf/;
+
+    # A page that a sysadmin reads from top to bottom: above each directive is why.
+    my ($above, $last, @bare) = ('', '');
+    for my $line (split /\n/, slurp($file)) {
+        my ($name) = $line =~ /^\s*<?(\w+)/;
+        push @bare, $line if $name && $name ne $last && $above !~ /^\s*#(?! ---)|^<IfDefine /;
+        ($above, $last) = ($line, $name // '');
+    }
+    is(join("\n", @bare), '', '... and says above each why');
 }
 
 # --- Problems -------------------------------------------------------------------------------------
