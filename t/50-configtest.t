@@ -89,7 +89,8 @@ sub try_all {
 }
 
 # Refused, in one line that begins with the directive's name (or Require's) and is like $pattern; and
-# without this secret. httpd puts lines of its own around it, which begin with their number.
+# without this secret. httpd puts lines of its own around it, which begin with their number, and of
+# which one has the file and the line; what no single line is wrong in names the server.
 sub refused {
     my ($name, $change, $pattern, $secret) = @_;
 
@@ -99,9 +100,19 @@ sub refused {
 
         return !$liked && @lines == 1 && $lines[0] =~ /^(?:UserProfile\w*|DBDriver|DBDParams|Require)\b/
             && $lines[0] =~ $pattern && (!defined $secret || index($said, $secret) < 0)
+            && is_located($said, $lines[0])
             || diag("not one line like $pattern");
     });
     return;
+}
+
+sub is_located {
+    my ($said, $error) = @_;
+    my ($directive) = $error =~ /^(\w+)/;
+    my ($number, $file) = $said =~ /^AH00526: Syntax error on line (\d+) of (.*):$/m
+        or return $error =~ /\(in (?:server \S+|the main server)\)/;
+
+    return (split /\n/, slurp($file))[$number - 1] =~ /^\s*$directive\b/;
 }
 
 sub accepted {
