@@ -42,6 +42,7 @@ GCOV_PACKAGES  := gcovr
 DEBUG_PACKAGES := valgrind
 DEB_PACKAGES   := debhelper dh-apache2 dpkg-dev lintian
 CHROOT_PACKAGES := debootstrap iproute2 util-linux
+BENCH_PACKAGES := wrk postgresql-15
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -88,8 +89,8 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak run stop lint sanitize \
-        coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb test-deb
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak bench bench-programs run stop \
+        lint sanitize coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb test-deb
 
 all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
 
@@ -117,6 +118,16 @@ $(UNIT_OBJECTS) $(FUZZ_OBJECTS): COMPILE += -fvisibility=default -It/unit
 PRELOADS := $(patsubst t/preload/%.c,$(BUILD)/preload/%.so,$(wildcard t/preload/*.c))
 
 unit-tests: $(UNIT_TESTS) $(PRELOADS) $(FUZZ_REPLAYS)
+
+# What the module is measured against.
+BENCH_PROGRAMS := $(BUILD)/bench/mod_bench.so
+
+bench-programs: $(BENCH_PROGRAMS)
+
+$(BUILD)/bench/mod_bench.so: $(BUILD)/obj/t/bench/mod_bench.o
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LIBS)
+$(BUILD)/obj/t/bench/mod_bench.o: COMPILE += -fvisibility=default
 
 $(BUILD)/preload/%.so: t/preload/%.c Makefile | check
 	@mkdir -p $(@D)
@@ -248,6 +259,19 @@ run: deps-run ## build, then start a demo on a loopback port, with no server bes
 stop: ## end the demo
 	@t/demo stop
 
+# How often each comparison of `make bench` is made, how many seconds each side has, and which subjects.
+ROUNDS  := 5
+SECONDS := 2
+ONLY    :=
+# What a team would run instead, where it is there.
+PEERS   := $(wildcard ../shared/peers)
+
+bench: deps ## measure it beside what httpd, Postgres and its peers do: ROUNDS=5 SECONDS=2 ONLY="get patch"
+	@$(call debian_install,$(BENCH_PACKAGES))
+	$(BUILT) all bench-programs
+	@t/bench/build-peers "$(PEERS)" $(BUILD)/bench/peers
+	@t/bench/run --build=$(BUILD) --module=$(MODULE) --rounds=$(ROUNDS) --seconds=$(SECONDS) $(ONLY)
+
 soak: deps ## let one child serve UP_SOAK requests (100,000) of all kinds: is anything left of them?
 	$(BUILT) all unit-tests
 	@UP_SOAK=$${UP_SOAK:-100000} t/TEST --mpm=$(MPM) --build=$(BUILD) --module=$(MODULE) t/90-soak.t
@@ -345,7 +369,7 @@ CPPCHECK := cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,perfo
 TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
     { echo "$$out" | grep -v "warnings* generated"; exit 1; }'
 
-LINTED = $(SOURCES) $(TOOL_SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c)
+LINTED = $(SOURCES) $(TOOL_SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c t/bench/*.c)
 
 lint: deps-lint ## look for mistakes with clang-tidy and cppcheck
 	@echo "clang-tidy: $(words $(LINTED)) files"

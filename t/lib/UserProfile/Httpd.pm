@@ -40,13 +40,13 @@ sub modules_folder {
     return $folder;
 }
 
-# The LoadModule lines; $module is the path of mod_userprofile.so.
+# The LoadModule lines; $module is the path of mod_userprofile.so, or nothing.
 sub load_modules {
     my ($mpm, $module) = @_;
     my $folder = modules_folder();
 
     return join '', (map { qq(LoadModule ${_}_module "$folder/mod_$_.so"\n) } "mpm_$mpm", @MODULES),
-        qq(LoadModule userprofile_module "$module"\n);
+        $module ? qq(LoadModule userprofile_module "$module"\n) : ();
 }
 
 # Define lines, in quotes as httpd reads them.
@@ -59,7 +59,9 @@ sub define_lines {
 
 # dir: a new folder for its configuration and logs. port: any free one by default. mpm: event by
 # default. defines: as conf takes them. conf: what follows the rest of the configuration.
-# httpd: the command. top: the checkout. documents: the folder that it serves.
+# httpd: the command. top: the checkout. documents: the folder that it serves. module: the path of
+# mod_userprofile.so, or '' for an httpd without it. common: what it has beside that, instead of an
+# access log and t/conf/common.conf.
 sub new {
     my ($class, %self) = @_;
     my $self = bless {
@@ -73,6 +75,9 @@ sub new {
     }, $class;
 
     $self->{documents} //= "$self->{top}/t/htdocs";
+    $self->{module} //= "$self->{top}/mod_userprofile.so";
+    $self->{common} //= qq(CustomLog "$self->{dir}/access_log" "%h %t \\"%r\\" %>s %b"\n)
+        . qq(Include "$self->{top}/t/conf/common.conf"\n);
     $self->{error_log} = "$self->{dir}/error_log";
     $self->{pid_file} = "$self->{dir}/httpd.pid";
     -d $self->{dir} or mkdir $self->{dir} or die "$self->{dir}: $!\n";
@@ -84,16 +89,15 @@ sub new {
 sub write {
     my ($self) = @_;
 
-    spew("$self->{dir}/httpd.conf", load_modules($self->{mpm}, "$self->{top}/mod_userprofile.so")
+    spew("$self->{dir}/httpd.conf", load_modules($self->{mpm}, $self->{module})
             . define_lines(%{$self->{defines}}) . <<"CONF");
 ServerName 127.0.0.1:$self->{port}
 Listen 127.0.0.1:$self->{port}
 PidFile "$self->{pid_file}"
 ErrorLog "$self->{error_log}"
-CustomLog "$self->{dir}/access_log" "%h %t \\"%r\\" %>s %b"
 DefaultRuntimeDir "$self->{dir}"
 DocumentRoot "$self->{documents}"
-Include "$self->{top}/t/conf/common.conf"
+$self->{common}
 <Directory "$self->{documents}">
     Require all granted
 </Directory>

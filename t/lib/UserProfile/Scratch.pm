@@ -35,7 +35,8 @@ my @ACCOUNTS = qw(nobody www-data);
 # What in the checkout is not copied. build/ is, in part.
 my %LEFT_OUT = map { $_ => 1 } qw(. .. .git .run build mod_userprofile.so node_modules);
 
-# Makes one. top: the checkout; name: in the folder's name; build, module: what make built there.
+# Makes one. top: the checkout; name: in the folder's name; build, module: what make built there;
+# also: more folders of it for build/.
 sub create {
     my ($class, %self) = @_;
     my $self = bless {top => '.', build => 'build', module => 'mod_userprofile.so', %self}, $class;
@@ -97,7 +98,7 @@ sub _copy_checkout {
     _do('cp', '-R', '--preserve=mode,timestamps', (map { "$top/$_" } @entries), "$copy/");
     _do('cp', "$top/$self->{module}", "$copy/mod_userprofile.so");
     mkdir "$copy/build";
-    for my $built ((map { "$self->{build}/$_" } qw(bin unit preload)), 'build/openapi') {
+    for my $built ((map { "$self->{build}/$_" } qw(bin unit preload)), 'build/openapi', @{$self->{also} // []}) {
         _do('cp', '-R', "$top/$built", "$copy/build/") if -d "$top/$built";
     }
     return;
