@@ -89,7 +89,7 @@ COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CF
 say = $(if $(V),,@echo "  $(1)";)
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak bench bench-programs run stop \
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak record bench bench-programs run stop \
         lint sanitize coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb test-deb
 
 all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
@@ -271,6 +271,10 @@ bench: deps ## measure it beside what httpd, Postgres and its peers do: ROUNDS=5
 	$(BUILT) all bench-programs
 	@t/bench/build-peers "$(PEERS)" $(BUILD)/bench/peers
 	@t/bench/run --build=$(BUILD) --module=$(MODULE) --rounds=$(ROUNDS) --seconds=$(SECONDS) $(ONLY)
+
+record: deps ## write down how many instructions a request takes (t/instructions.txt), for t/80-instructions.t
+	$(BUILT) all unit-tests
+	@UP_RECORD=1 t/TEST --build=$(BUILD) --module=$(MODULE) --bring=t/instructions.txt t/80-instructions.t
 
 soak: deps ## let one child serve UP_SOAK requests (100,000) of all kinds: is anything left of them?
 	$(BUILT) all unit-tests

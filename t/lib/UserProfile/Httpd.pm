@@ -61,7 +61,7 @@ sub define_lines {
 # default. defines: as conf takes them. conf: what follows the rest of the configuration.
 # httpd: the command. top: the checkout. documents: the folder that it serves. module: the path of
 # mod_userprofile.so, or '' for an httpd without it. common: what it has beside that, instead of an
-# access log and t/conf/common.conf.
+# access log and t/conf/common.conf. patience: so many seconds (20) it may take to start.
 sub new {
     my ($class, %self) = @_;
     my $self = bless {
@@ -71,6 +71,7 @@ sub new {
         top => Cwd::getcwd(),
         defines => {},
         conf => '',
+        patience => 20,
         %self,
     }, $class;
 
@@ -135,7 +136,7 @@ sub start {
     my ($self) = @_;
 
     run_quietly($self->_command('-k', 'start'));
-    if (!wait_for(20, sub { $self->pid && $self->_answers })) {
+    if (!wait_for($self->{patience}, sub { $self->pid && $self->_answers })) {
         $self->stop;
         die "httpd does not start:\n", last_lines($self->{error_log});
     }
