@@ -109,14 +109,14 @@ static int try_address(int *fd, const up_redis_address *address, apr_time_t dead
 }
 
 /** Tries each address in turn; the time is shared among those that are left. */
-static const char *connect_any(int *fd, const up_redis_addresses *addresses, apr_time_t deadline,
-                               apr_pool_t *p)
+static const char *connect_any(up_redis_link *link, const up_redis_addresses *addresses,
+                               apr_time_t deadline, apr_pool_t *p)
 {
     int error = 0;
 
     for (int i = 0; i < addresses->count; i++) {
-        error =
-            try_address(fd, &addresses->entries[i], up_redis_share(deadline, addresses->count - i));
+        link->peer = addresses->entries[i];
+        error = try_address(&link->fd, &link->peer, up_redis_share(deadline, addresses->count - i));
         if (!error)
             return NULL;
     }
@@ -167,6 +167,7 @@ static int send_all(int fd, const char *data, apr_size_t len, apr_time_t deadlin
     return 0;
 }
 
+/** @return NULL or what is wrong. */
 static const char *send_command(up_redis_link *link, const up_redis_command *command,
                                 apr_time_t deadline, apr_pool_t *p)
 {
@@ -181,49 +182,85 @@ static const char *send_command(up_redis_link *link, const up_redis_command *com
     return error ? explain(p, "sending", error) : NULL;
 }
 
-/** Reads once into the reader. @return NULL or what is wrong. */
-static const char *read_some(up_redis_link *link, apr_size_t *received, apr_time_t deadline,
-                             apr_pool_t *p)
+const char *up_redis_link_send(up_redis_link *link, const up_redis_command *command,
+                               apr_time_t deadline, apr_pool_t *p)
+{
+    const char *wrong = "the connection is broken";
+
+    if (!link->broken && link->fd >= 0)
+        wrong = send_command(link, command, deadline, p);
+    if (wrong)
+        link->broken = 1;
+    return wrong;
+}
+
+/** Reads once into the reader what has come. @return NULL or what is wrong. */
+static const char *read_some(up_redis_link *link, int *came, apr_pool_t *p)
 {
     char buffer[16 * 1024];
-    ssize_t len;
-    int error = wait_ready(link->fd, POLLIN, deadline);
+    ssize_t len = recv(link->fd, buffer, sizeof(buffer), 0);
 
-    if (error)
-        return explain(p, "waiting for the reply", error);
-    len = recv(link->fd, buffer, sizeof(buffer), 0);
+    *came = len > 0;
     if (len < 0)
         return errno == EAGAIN || errno == EINTR ? NULL : explain(p, "reading", errno);
     if (len == 0)
         return "the server closed the connection; see its log (maxclients, timeout, a restart)";
-    *received += (apr_size_t)len;
-    if (*received > UP_REDIS_REPLY_MAX)
+    link->partial += (apr_size_t)len;
+    if (link->partial > UP_REDIS_REPLY_MAX)
         return "the reply is larger than 4 MiB; is this a Redis server?";
     redisReaderFeed(link->reader, buffer, (size_t)len);
     return NULL;
 }
 
+/** A reply of what was read. @return NULL where it is not complete yet, or something is wrong. */
+static redisReply *parse(up_redis_link *link, const char **wrong, apr_pool_t *p)
+{
+    void *reply = NULL;
+
+    *wrong = NULL;
+    if (redisReaderGetReply(link->reader, &reply) == REDIS_OK) {
+        if (reply)
+            link->partial = link->reader->len - link->reader->pos;
+        return reply;
+    }
+    *wrong = "the reply is too large, or no memory is left; is this a Redis server?";
+    if (link->reader->err != REDIS_ERR_OOM)
+        *wrong = apr_psprintf(p, "the reply is not Redis' protocol (%s); is this a Redis server?",
+                              link->reader->errstr);
+    return NULL;
+}
+
+redisReply *up_redis_link_next(up_redis_link *link, const char **wrong, apr_pool_t *p)
+{
+    redisReply *reply;
+    int came = 1;
+
+    do {
+        reply = parse(link, wrong, p);
+        if (!reply && !*wrong)
+            *wrong = read_some(link, &came, p);
+    } while (!reply && !*wrong && came);
+    if (*wrong)
+        link->broken = 1;
+    return reply;
+}
+
 static redisReply *read_reply(up_redis_link *link, apr_time_t deadline, const char **wrong,
                               apr_pool_t *p)
 {
-    apr_size_t received = 0;
-    void *reply = NULL;
+    redisReply *reply = NULL;
 
     while (!reply) {
-        *wrong = read_some(link, &received, deadline, p);
+        int came, error = wait_ready(link->fd, POLLIN, deadline);
+
+        *wrong = error ? explain(p, "waiting for the reply", error) : read_some(link, &came, p);
+        if (!*wrong)
+            reply = parse(link, wrong, p);
         if (*wrong)
             return NULL;
-        if (redisReaderGetReply(link->reader, &reply) == REDIS_OK)
-            continue;
-        *wrong = "the reply is too large, or no memory is left; is this a Redis server?";
-        if (link->reader->err != REDIS_ERR_OOM)
-            *wrong =
-                apr_psprintf(p, "the reply is not Redis' protocol (%s); is this a Redis server?",
-                             link->reader->errstr);
-        return NULL;
     }
     /* What is left over would be taken for the answer to the next command. */
-    if (link->reader->len > link->reader->pos) {
+    if (link->partial) {
         *wrong = "the server said more than it was asked; is this a Redis server?";
         freeReplyObject(reply);
         return NULL;
@@ -247,9 +284,7 @@ redisReply *up_redis_link_ask(up_redis_link *link, const up_redis_command *comma
 {
     redisReply *reply = NULL;
 
-    *wrong = "the connection is broken";
-    if (!link->broken && link->fd >= 0)
-        *wrong = send_command(link, command, deadline, p);
+    *wrong = up_redis_link_send(link, command, deadline, p);
     if (!*wrong)
         reply = read_reply(link, deadline, wrong, p);
     if (!reply || (link->master && reply->type == REDIS_REPLY_ERROR && is_outdated(reply)))
@@ -297,11 +332,12 @@ const char *up_redis_link_open(up_redis_link *link, const up_redis_addresses *ad
                                const up_redis_settings *settings, apr_time_t deadline,
                                apr_pool_t *p)
 {
-    const char *wrong = connect_any(&link->fd, addresses, deadline, p);
+    const char *wrong = connect_any(link, addresses, deadline, p);
 
     if (wrong)
         return wrong;
     link->reused = link->broken = link->master = 0;
+    link->partial = 0;
     link->reader = redisReaderCreate();
     if (!link->reader) {
         wrong = "no memory is left for a connection";
@@ -368,8 +404,7 @@ static const char *find_advice(const char *text)
     return "see the server's log";
 }
 
-const char *up_redis_complaint(apr_pool_t *p, const redisReply *reply,
-                               const up_redis_command *command)
+const char *up_redis_quote(apr_pool_t *p, const redisReply *reply, const up_redis_command *command)
 {
     apr_size_t len = strspn(reply->str, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                         "0123456789 .,-_()<>");
@@ -381,6 +416,12 @@ const char *up_redis_complaint(apr_pool_t *p, const redisReply *reply,
         if (found)
             *found = '\0';
     }
-    return apr_psprintf(p, "the server answered \"%s%s\"; %s", text,
-                        strlen(text) < reply->len ? "..." : "", find_advice(reply->str));
+    return apr_psprintf(p, "the server answered \"%s%s\"", text,
+                        strlen(text) < reply->len ? "..." : "");
+}
+
+const char *up_redis_complaint(apr_pool_t *p, const redisReply *reply,
+                               const up_redis_command *command)
+{
+    return apr_pstrcat(p, up_redis_quote(p, reply, command), "; ", find_advice(reply->str), NULL);
 }

@@ -23,11 +23,13 @@
 #define UP_REDIS_ELEMENTS_MAX (64 * 1024)
 
 typedef struct up_redis_link {
-    int fd;              /* -1: not connected */
-    redisReader *reader; /* NULL: not connected */
-    int reused;          /* it was open before it was borrowed, so it may be stale */
-    int broken;          /* dead, or out of step with its replies: never to be asked again */
-    int master;          /* which of the masters that sentinels named; 0: no sentinel did */
+    int fd;                /* -1: not connected */
+    redisReader *reader;   /* NULL: not connected */
+    int reused;            /* it was open before it was borrowed, so it may be stale */
+    int broken;            /* dead, or out of step with its replies: never to be asked again */
+    int master;            /* which of the masters that sentinels named; 0: no sentinel did */
+    up_redis_address peer; /* where it leads to */
+    apr_size_t partial;    /* bytes read of a reply that is not complete yet */
     redisReplyObjectFunctions functions; /* the reader's, with a limit on arrays */
 } up_redis_link;
 
@@ -64,6 +66,25 @@ int up_redis_link_is_alive(const up_redis_link *link);
  */
 redisReply *up_redis_link_ask(up_redis_link *link, const up_redis_command *command,
                               apr_time_t deadline, const char **wrong, apr_pool_t *p);
+
+/**
+ * Sends a command and waits for no reply: what comes is up_redis_link_next()'s.
+ * @return NULL, or what failed, as up_redis_link_open() says it. The link is then broken.
+ */
+const char *up_redis_link_send(up_redis_link *link, const up_redis_command *command,
+                               apr_time_t deadline, apr_pool_t *p);
+
+/**
+ * The next of the replies that have come, without waiting for one.
+ * @param wrong set where NULL is returned: NULL where no reply is complete yet (link->partial
+ *        says whether one has begun), or as up_redis_link_open() says it. The link is then broken.
+ * @return the reply, to be freed with freeReplyObject().
+ */
+redisReply *up_redis_link_next(up_redis_link *link, const char **wrong, apr_pool_t *p);
+
+/** What an error reply (REDIS_REPLY_ERROR) to a command says, for the log, as up_redis_complaint()
+ *  does, without what to do. */
+const char *up_redis_quote(apr_pool_t *p, const redisReply *reply, const up_redis_command *command);
 
 /**
  * An error reply (REDIS_REPLY_ERROR) for the log: its code, its text, and what
