@@ -13,6 +13,7 @@
 #include "adapters/pg_users.h"
 #include "adapters/process_owner.h"
 #include "adapters/redis_tokens.h"
+#include "adapters/redis_tracking.h"
 #include "adapters/sql_journal.h"
 #include "adapters/sql_tokens.h"
 #include "adapters/sqlite_database.h"
@@ -213,6 +214,32 @@ static const char *make_breakers(apr_pool_t *p, server_rec *s)
     return NULL;
 }
 
+/* What children tell one another of revocations, in the parent's memory for as long as that runs:
+ * at a graceful restart those from before have it in common with those that follow them. */
+static up_redis_changes *shared_changes(server_rec *s)
+{
+    static const char *const key = "userprofile-redis-changes";
+    up_redis_changes **changes = ap_retained_data_get(key);
+    apr_shm_t *shared;
+
+    if (!changes)
+        changes = ap_retained_data_create(key, sizeof(*changes));
+    if (!*changes &&
+        apr_shm_create(&shared, sizeof(**changes), NULL, s->process->pool) == APR_SUCCESS)
+        *changes = memset(apr_shm_baseaddr_get(shared), 0, sizeof(**changes));
+    return *changes;
+}
+
+static const char *share_changes(server_rec *s)
+{
+    server_rec *main_server = s;
+
+    for (; s; s = s->next)
+        if (up_config_of(s)->redis && !shared_changes(main_server))
+            return "UserProfileTokenStore: the system has no shared memory left";
+    return NULL;
+}
+
 /* Once in the parent, before there are children and threads. */
 static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
@@ -230,6 +257,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
     error = up_sweeper_register(p, s);
     if (!error)
         error = make_breakers(p, s);
+    if (!error)
+        error = share_changes(s);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -302,7 +331,7 @@ static up_token_store *make_tokens(apr_pool_t *p, const up_config *config, apr_i
 
     settings.scan_timeout = scan;
     settings.max_connections = worker_threads();
-    return up_redis_tokens_create(p, &settings);
+    return up_redis_tokens_create(p, &settings, config->tracking);
 }
 
 /* Between two lines that say the same of one outage. */
@@ -311,6 +340,32 @@ static up_token_store *make_tokens(apr_pool_t *p, const up_config *config, apr_i
 static void tell(void *server, const char *line)
 {
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, (server_rec *)server, "userprofile: %s", line);
+}
+
+static void tell_tracking(void *server, int loud, const char *line)
+{
+    ap_log_error(APLOG_MARK, loud ? APLOG_NOTICE : APLOG_INFO, 0, (server_rec *)server,
+                 "userprofile: %s", line);
+}
+
+/* One for all contracts of this child that have the same Redis in the same way. */
+static up_redis_tracking *make_tracking(apr_pool_t *p, server_rec *main_server, server_rec *s,
+                                        const up_config *config)
+{
+    const up_redis_tracking_settings settings = {.redis = config->redis,
+                                                 .changes = shared_changes(main_server),
+                                                 .idle = UP_REDIS_IDLE,
+                                                 .tell = tell_tracking,
+                                                 .baton = s};
+
+    for (const server_rec *other = main_server; other != s; other = other->next) {
+        const up_config *its = up_config_of((server_rec *)other);
+
+        if (its->tracking && its->redis->untracked == config->redis->untracked &&
+            up_redis_is_same(its->redis, config->redis))
+            return its->tracking;
+    }
+    return up_redis_tracking_create(p, &settings);
 }
 
 /* The token store as requests ask it. */
@@ -344,7 +399,8 @@ static up_service *make_service(apr_pool_t *p, server_rec *s, up_config *config,
     else if (config->folder)
         service->avatars = up_folder_create(p, config->folder);
     service->breaker = config->breaker;
-    if ((config->redis && !service->tokens) || (config->model->avatar && !service->avatars))
+    if ((config->redis && (!service->tokens || !config->tracking)) ||
+        (config->model->avatar && !service->avatars))
         return NULL;
     return service;
 }
@@ -361,6 +417,7 @@ static up_service *make_background(apr_pool_t *p, const up_config *config)
 static void child_init(apr_pool_t *p, server_rec *s)
 {
     up_token_cache *verified = up_token_cache_create(p);
+    server_rec *main_server = s;
 
     json_object_seed(0);
     for (; s; s = s->next) {
@@ -368,6 +425,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
 
         if (!config->model || config->service)
             continue;
+        if (config->redis)
+            config->tracking = make_tracking(p, main_server, s, config);
         config->service = verified ? make_service(p, s, config, verified) : NULL;
         config->background = config->service ? make_background(p, config) : NULL;
         if (!config->background)

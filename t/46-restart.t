@@ -160,7 +160,7 @@ for my $mpm (split ' ', $ENV{UP_MPMS} // 'event worker prefork') {
         is(descriptors($node->pid)->{all}, $before, 'the parent has no more descriptors than after two restarts');
         cmp_ok(backends($application), '<=', children($node) * ($mpm eq 'prefork' ? 1 : 8),
             'no session in Postgres is left of them');
-        cmp_ok(redis_clients($database), '<=', children($node) * ($mpm eq 'prefork' ? 2 : 26), 'nor in Redis');
+        cmp_ok(redis_clients($database), '<=', children($node) * ($mpm eq 'prefork' ? 3 : 27), 'nor in Redis');
         is_deeply([temporary_files()], [], 'nor a file');
         log_is_calm($mark, 'USR1');
     };

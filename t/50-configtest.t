@@ -543,6 +543,9 @@ my @WRONG_URLS = (
         ['redis://h/0 fail=on', qr/fail is closed or open, not 'on'/],
         ['redis://h/0 fail=', qr/fail is closed or open, not ''/],
         ['redis://h/0 fail', qr/argument 2 is no option; .*fail=closed\|open/],
+        ['redis://h/0 tracking=yes', qr/tracking is on or off, not 'yes'/],
+        ['redis://h/0 tracking=', qr/tracking is on or off, not ''/],
+        ['redis://h/0 tracking', qr/argument 2 is no option; .*tracking=on\|off/],
         ['redis+sentinel://', qr/host must be a name/],
         ["redis+sentinel://:$SECRET\@/mymaster", qr/host must be a name/],
         ["redis+sentinel://:$SECRET\@a,,b/mymaster", qr/host must be a name/],
@@ -603,6 +606,7 @@ accepted("UserProfileTokenStore $_", {UserProfileTokenStore => $_}) for (
     'redis+unix:///run/redis.sock', "redis+unix://:$SECRET\@/run/redis.sock?db=2",
     'redis://h/0 blacklist=bl: sessions=rt:', '"redis://h/0" sessions=', "\@$dir/redis.url",
     "\@$dir/redis.url blacklist=b:", 'redis://h/0 replicas=0 fail=closed', 'redis://h/0 index=user_sessions:', 'redis://h/0 replicas=2',
+    'redis://h/0 tracking=on', 'redis://h/0 tracking=OFF fail=closed',
     'redis+sentinel://h/m', "redis+sentinel://u:$SECRET\@a,b:1,[::1]/my-master.1/2?sentinel_password=$SECRET",
     "redis+sentinel://a/m?sentinel_user=u&sentinel_password=$SECRET replicas=0"
 );

@@ -13,6 +13,7 @@ typedef struct redis_tokens {
     up_token_store functions; /* first: a store is one of these */
     up_redis_settings settings;
     up_redis_pool *pool;
+    up_redis_tracking *tracking; /* NULL: each key is asked for */
     const char *display;
 } redis_tokens;
 
@@ -21,12 +22,13 @@ typedef struct operation operation;
 struct operation {
     const char *(*run)(operation *op, up_redis_link *link, apr_pool_t *p);
     redis_tokens *store;
-    apr_time_t deadline; /* of all of it */
-    const char *command; /* which command it is at, for the log; NULL: it connects */
-    const char *key;     /* is_revoked, revoke: the key; revoke_sessions: how the keys begin */
-    const char *value;   /* revoke: seconds to live; revoke_sessions: the pattern, or the index */
-    int revoked;         /* is_revoked: the answer */
-    apr_int64_t removed; /* revoke_sessions: how many keys so far */
+    apr_time_t deadline;  /* of all of it */
+    const char *command;  /* which command it is at, for the log; NULL: it connects */
+    const char *key;      /* is_revoked, revoke: the key; revoke_sessions: how the keys begin */
+    const char *value;    /* revoke: seconds to live; revoke_sessions: the pattern, or the index */
+    int revoked;          /* is_revoked: the answer */
+    up_redis_check check; /* is_revoked: what to do with it */
+    apr_int64_t removed;  /* revoke_sessions: how many keys so far */
 };
 
 /** When a single step of it, to connect or to ask, has to be done. */
@@ -84,6 +86,12 @@ static const char *await_replicas(operation *op, up_redis_link *link, apr_pool_t
     return wrong;
 }
 
+static void doubt(const redis_tokens *store)
+{
+    if (store->tracking)
+        up_redis_tracking_doubt(store->tracking);
+}
+
 /** Runs an operation on a connection, twice where the first was stale. */
 static const char *run_on_link(operation *op, apr_pool_t *p)
 {
@@ -91,9 +99,13 @@ static const char *run_on_link(operation *op, apr_pool_t *p)
     up_redis_link *link;
     const char *wrong = up_redis_pool_borrow(pool, &link, step_deadline(op), p);
 
-    if (wrong)
+    if (wrong) {
+        doubt(op->store);
         return wrong;
+    }
     wrong = op->run(op, link, p);
+    if (link->broken)
+        doubt(op->store);
     if (wrong && link->broken && link->reused && up_clock() < op->deadline) {
         op->command = NULL;
         wrong = up_redis_pool_renew(pool, link, step_deadline(op), p);
@@ -127,6 +139,8 @@ static const char *run_is_revoked(operation *op, up_redis_link *link, apr_pool_t
         return wrong;
     op->revoked = reply->integer != 0;
     freeReplyObject(reply);
+    if (!op->revoked && op->store->tracking)
+        up_redis_tracking_keep(op->store->tracking, &op->check, link);
     return NULL;
 }
 
@@ -139,6 +153,10 @@ static up_problem *redis_is_revoked(up_token_store *self, apr_pool_t *p, const c
 
     op.deadline = up_clock() + store->settings.timeout;
     op.key = apr_pstrcat(p, store->settings.blacklist_prefix, jti, NULL);
+    if (store->tracking && up_redis_tracking_knows(store->tracking, op.key, &op.check)) {
+        *revoked = 0;
+        return NULL;
+    }
     /* Whoever overlooks the problem must not let the token through. */
     *revoked = 1;
     problem = perform(&op, p);
@@ -166,6 +184,7 @@ static up_problem *redis_revoke(up_token_store *self, apr_pool_t *p, const char 
 {
     redis_tokens *store = (redis_tokens *)self;
     operation op = {.run = run_revoke, .store = store};
+    up_problem *problem;
 
     if (ttl < 1)
         ttl = 1;
@@ -174,7 +193,11 @@ static up_problem *redis_revoke(up_token_store *self, apr_pool_t *p, const char 
     op.deadline = up_clock() + store->settings.timeout;
     op.key = apr_pstrcat(p, store->settings.blacklist_prefix, jti, NULL);
     op.value = apr_psprintf(p, "%" APR_INT64_T_FMT, ttl);
-    return perform(&op, p);
+    problem = perform(&op, p);
+    /* Also where that failed: Redis may have done it all the same. */
+    if (store->tracking)
+        up_redis_tracking_note(store->tracking, op.key);
+    return problem;
 }
 
 /** A glob that matches what begins with this text, and as good as nothing else:
@@ -348,7 +371,8 @@ static up_problem *redis_revoke_sessions(up_token_store *self, apr_pool_t *p, co
     return perform(&op, p);
 }
 
-up_token_store *up_redis_tokens_create(apr_pool_t *child_pool, const up_redis_settings *settings)
+up_token_store *up_redis_tokens_create(apr_pool_t *child_pool, const up_redis_settings *settings,
+                                       up_redis_tracking *tracking)
 {
     redis_tokens *store = apr_pcalloc(child_pool, sizeof(*store));
 
@@ -356,6 +380,7 @@ up_token_store *up_redis_tokens_create(apr_pool_t *child_pool, const up_redis_se
     store->functions.revoke = redis_revoke;
     store->functions.revoke_sessions = redis_revoke_sessions;
     store->settings = *settings;
+    store->tracking = tracking;
     store->display = up_redis_display(child_pool, settings);
     store->pool = up_redis_pool_create(child_pool, &store->settings);
     return store->pool ? &store->functions : NULL;

@@ -401,3 +401,29 @@ const char *up_redis_display(apr_pool_t *p, const up_redis_settings *settings)
     return apr_psprintf(p, "redis://%s/%d", up_redis_show_host(p, settings->host, settings->port),
                         settings->db);
 }
+
+static int is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static int has_same_sentinels(const up_redis_settings *a, const up_redis_settings *b)
+{
+    if (a->sentinel_count != b->sentinel_count)
+        return 0;
+    for (int i = 0; i < a->sentinel_count; i++)
+        if (a->sentinels[i].port != b->sentinels[i].port ||
+            strcmp(a->sentinels[i].host, b->sentinels[i].host) != 0)
+            return 0;
+    return is_same_text(a->master, b->master) &&
+           is_same_text(a->sentinel_username, b->sentinel_username) &&
+           is_same_text(a->sentinel_password, b->sentinel_password);
+}
+
+int up_redis_is_same(const up_redis_settings *a, const up_redis_settings *b)
+{
+    return a->port == b->port && a->db == b->db && is_same_text(a->host, b->host) &&
+           is_same_text(a->path, b->path) && has_same_sentinels(a, b) &&
+           is_same_text(a->username, b->username) && is_same_text(a->password, b->password) &&
+           is_same_text(a->blacklist_prefix, b->blacklist_prefix);
+}

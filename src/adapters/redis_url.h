@@ -67,6 +67,7 @@ typedef struct up_redis_settings {
                                          which each command has the timeout above; it
                                          passes about a million keys in a second, of
                                          the whole database, not only of sessions */
+    int untracked;                    /* each key is asked for, whatever the server may tell */
     int max_connections;              /* of a child process: its number of worker threads */
     const char *blacklist_prefix;     /* key: prefix, jti */
     const char *refresh_prefix;       /* key: prefix, subject, separator, anything */
@@ -84,6 +85,9 @@ typedef struct up_redis_settings {
  *         the settings are then undefined. Strings are in p.
  */
 const char *up_redis_parse(apr_pool_t *p, const char *url, up_redis_settings *settings);
+
+/** Are these the same server, database, user and prefix of the blacklist? */
+int up_redis_is_same(const up_redis_settings *a, const up_redis_settings *b);
 
 /** "host:port", an IPv6 address in brackets; in p. */
 const char *up_redis_show_host(apr_pool_t *p, const char *host, int port);

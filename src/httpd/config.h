@@ -129,8 +129,9 @@ typedef struct up_config {
     const up_breaker *breaker, *check_breaker;
     /* and in each child. */
     up_service *service;
-    up_journal *journal_store; /* NULL where the contract promises nothing */
-    up_service *background;    /* as service, for the sweeper, which has more time */
+    up_journal *journal_store;          /* NULL where the contract promises nothing */
+    up_service *background;             /* as service, for the sweeper, which has more time */
+    struct up_redis_tracking *tracking; /* of the Redis; others may share it */
 } up_config;
 
 /** The configuration of a <Location>. */

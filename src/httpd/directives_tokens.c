@@ -119,8 +119,19 @@ static const char *set_token_tables(cmd_parms *cmd, up_config *config, int argc,
 typedef struct store_options {
     const char *blacklist, *sessions, *index; /* NULL: not said */
     int replicas;                             /* -1: not said */
-    int fail_open;
+    int fail_open, untracked;
 } store_options;
+
+/* One of two words. */
+static const char *read_choice(cmd_parms *cmd, const char *option, const char *value,
+                               const char *usual, const char *other, int *is_other)
+{
+    *is_other = strcasecmp(value, other) == 0;
+    if (*is_other || strcasecmp(value, usual) == 0)
+        return NULL;
+    return apr_psprintf(cmd->pool, "%s: %s is %s or %s, not '%s'", cmd->cmd->name, option, usual,
+                        other, value);
+}
 
 static const char *read_store_option(cmd_parms *cmd, store_options *options, int number,
                                      const char *argument)
@@ -139,16 +150,15 @@ static const char *read_store_option(cmd_parms *cmd, store_options *options, int
     } else if ((value = up_option(argument, "replicas"))) {
         return up_parse_int(cmd, "replicas", value, 0, 100, &options->replicas);
     } else if ((value = up_option(argument, "fail"))) {
-        options->fail_open = strcasecmp(value, "open") == 0;
-        if (!options->fail_open && strcasecmp(value, "closed") != 0)
-            return apr_psprintf(cmd->pool, "%s: fail is closed or open, not '%s'", cmd->cmd->name,
-                                value);
+        return read_choice(cmd, "fail", value, "closed", "open", &options->fail_open);
+    } else if ((value = up_option(argument, "tracking"))) {
+        return read_choice(cmd, "tracking", value, "on", "off", &options->untracked);
     } else {
         /* Not shown: it may be a piece of a URL that has a blank in its password. */
         return apr_psprintf(cmd->pool,
                             "%s: argument %d is no option; after the URL there are "
                             "blacklist=PREFIX and sessions=PREFIX, index=PREFIX, "
-                            "replicas=NUMBER and fail=closed|open",
+                            "replicas=NUMBER, fail=closed|open and tracking=on|off",
                             cmd->cmd->name, number);
     }
     return NULL;
@@ -169,6 +179,7 @@ static const char *read_store_url(cmd_parms *cmd, const char *argument,
         return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL);
     if (options->replicas >= 0)
         redis->replicas = options->replicas;
+    redis->untracked = options->untracked;
     up_mask_argument(cmd, argument, up_redis_display(cmd->pool, redis));
     return NULL;
 }

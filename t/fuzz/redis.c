@@ -210,7 +210,7 @@ static up_token_store *make_store(apr_pool_t *p, int bits)
                                     : "redis://:" PASSWORD "@10.0.0.1:6379/3";
     must(!up_redis_parse(p, url, &settings));
     settings.replicas = bits & WITH_REPLICAS ? 1 : 0;
-    store = up_redis_tokens_create(p, &settings);
+    store = up_redis_tokens_create(p, &settings, NULL);
     must(store);
     return store;
 }

@@ -27,7 +27,7 @@ __attribute__((unused)) static up_token_store *store_at(const char *url, int max
 
     if (up_redis_parse(pool, url, &settings))
         return NULL;
-    return up_redis_tokens_create(pool, &settings);
+    return up_redis_tokens_create(pool, &settings, NULL);
 }
 
 __attribute__((unused)) static up_token_store *store_at_port(int port, int max)

@@ -105,7 +105,7 @@ static up_token_store *hundred_idle(const char *url)
     long clients = server_info(&server, "clients", "connected_clients");
 
     up_redis_parse(pool, url, &settings);
-    store = up_redis_tokens_create(pool, &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
     descriptors_before = count_descriptors();
     kill(server.pid, SIGSTOP);
     is_int(ask_at_once(store, askers, 100, go_on), 100, "a hundred requests at once");
@@ -335,7 +335,7 @@ static void test_exhausted(void)
     asker scans[4];
 
     up_redis_parse(pool, apr_psprintf(pool, "redis://127.0.0.1:%d", f->port), &settings);
-    store = up_redis_tokens_create(pool, &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
     for (int i = 0; i < 4; i++) {
         scans[i].store = store;
         pthread_create(&scans[i].thread, NULL, scan_once, &scans[i]);

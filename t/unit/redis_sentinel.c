@@ -554,7 +554,7 @@ static void test_replicas_said(const char *(*url)(const part *sentinel, const pa
 
     up_redis_parse(pool, url(sentinel, master), &settings);
     settings.replicas = replicas;
-    store = up_redis_tokens_create(pool, &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
     say(master, WAIT, ":2\r\n");
     ok(done(store->revoke(store, pool, "x", 10)) == (replicas <= 2), "%s", name);
     is_int(heard(master, WAIT), replicas > 0, "  WAIT is asked for where it has to be");

@@ -29,7 +29,7 @@ static up_token_store *make_store(const char *url)
     up_redis_settings settings = {0};
 
     is(up_redis_parse(pool, url, &settings), NULL, "the URL is read");
-    return up_redis_tokens_create(pool, &settings);
+    return up_redis_tokens_create(pool, &settings, NULL);
 }
 
 /** 0 or 1; -1 for a problem, which is shown. */
@@ -187,7 +187,7 @@ static void test_prefixes(void)
     up_token_store *store;
 
     up_redis_parse(pool, unix_url(""), &settings);
-    store = up_redis_tokens_create(pool, &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
     ok(done(store->revoke(store, pool, "x", 10)), "revoked under a configured prefix");
     is_int(exists(0, "b*l/x"), 1, "it is the key's beginning");
     admin(&server, 0, "MSET", "r[1]*me/?1", "", "r1me/?1", "", "r[1]xme/?1", "", "r[1]*me/x1", "",
@@ -326,7 +326,7 @@ static up_token_store *make_indexed(void)
     up_redis_settings settings = {.index_prefix = "user_sessions:"};
 
     up_redis_parse(pool, unix_url(""), &settings);
-    return up_redis_tokens_create(pool, &settings);
+    return up_redis_tokens_create(pool, &settings, NULL);
 }
 
 static void test_index(void)
@@ -510,7 +510,7 @@ static void test_renamed(void)
     if (!ok(server_start(&other), "a server without EXISTS is started"))
         return;
     up_redis_parse(pool, apr_psprintf(pool, "redis+unix://%s", other.sock), &settings);
-    store = up_redis_tokens_create(pool, &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
     refused(store->is_revoked(store, pool, "secret-jti", &answer), "a command that is not there",
             WORDS("ERR unknown command", "EXISTS", "renamed"), WORDS("secret-jti", "blacklisted"));
     server_remove(&other);
@@ -557,7 +557,7 @@ static void test_threads(const char *url, int max)
     descriptors = count_descriptors();
     for (int i = 0; i < 16; i++) {
         workers[i] = (worker){.number = i};
-        workers[i].store = i ? workers[0].store : up_redis_tokens_create(child, &settings);
+        workers[i].store = i ? workers[0].store : up_redis_tokens_create(child, &settings, NULL);
     }
     for (int i = 0; i < 16; i++)
         pthread_create(&workers[i].thread, NULL, work, &workers[i]);

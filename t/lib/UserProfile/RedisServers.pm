@@ -144,7 +144,8 @@ sub count {
 # --- A master, its replicas, and sentinels --------------------------------------------------------
 
 # What docs/directives.md says that a user of httpd's needs.
-my $RIGHTS = '~blacklisted_access_token:* ~refresh_token:* +exists +set +scan +unlink +select +role +wait';
+my $RIGHTS = '~blacklisted_access_token:* ~refresh_token:* +exists +set +scan +unlink +select +role +wait '
+    . '+client|id +client|tracking +subscribe +ping &__redis__:invalidate';
 
 # As docs/recipes.md has it, with short times. replicas, sentinels: how many. {servers}[0] is the master
 # at first. Each has a password: {password} of the servers, {user_password} of httpd's user there,
