@@ -85,8 +85,11 @@ LIBS          = $(eval LIBS := $$(shell $$(PKG_CONFIG) --libs $$(LIBRARY_NAMES))
 LANGUAGE = -std=gnu11 -Wall -Wextra -Isrc $(FOREIGN_FLAGS)
 COMPILE  = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -MMD -MP $(CPPFLAGS) $(CFLAGS)
 
-# One short line for each thing that is made; V=1 shows the commands.
-say = $(if $(V),,@echo "  $(1)";)
+# What takes long shows that it goes on: on a terminal (make sets MAKE_TERMOUT there, for the makes
+# that it calls, too) a short line for each thing that is made, and what other tools say of themselves.
+# In a pipe there are only the steps of a target and what went wrong. V=1 shows the commands.
+say   = $(if $(V),,@$(if $(MAKE_TERMOUT),echo "  $(1)";))
+aside = $(if $(MAKE_TERMOUT)$(V),$(2),{ $(2); } >$(1) 2>&1 || { tail -n 30 $(1) >&2; exit 1; })
 
 .DEFAULT_GOAL := all
 .PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak record bench bench-programs run stop \
@@ -207,12 +210,12 @@ debian_install = \
             command -v sudo >/dev/null || { \
                 echo "As root, please: apt-get install $$missing" >&2; exit 1; }; \
         fi; \
-        apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300"; \
-        get="$$apt install -y -qq --no-install-recommends $$missing"; \
+        apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 $(if $(MAKE_TERMOUT),,-qq)"; \
+        get="$$apt install -y --no-install-recommends $$missing"; \
         echo "Installing Debian packages: $$missing"; \
-        for package in $$missing; do apt-cache show $$package; done >/dev/null 2>&1 || \
-            $$apt update -qq || exit 1; \
-        $$get || { $$apt update -qq && $$get; } || exit 1; \
+        { for package in $$missing; do apt-cache show $$package; done >/dev/null 2>&1 || \
+            $$apt update || exit 1; \
+        $$get || { $$apt update && $$get; } || exit 1; } $(if $(MAKE_TERMOUT),,>/dev/null); \
     fi
 
 deps: ## install what is needed to build, run and test (Debian's packages, by apt-get)
@@ -242,6 +245,7 @@ LINTER := build/openapi/node_modules/.package-lock.json
 
 $(LINTER): t/openapi/package.json t/openapi/package-lock.json
 	@command -v npm >/dev/null || exit 0; \
+	$(if $(MAKE_TERMOUT),echo "Fetching what the OpenAPI documents are looked at with ..." &&) \
 	mkdir -p build/openapi && cp $^ build/openapi && \
 	npm ci --prefix build/openapi --ignore-scripts --no-audit --no-fund --loglevel=error \
 	    --fetch-retries=1 --fetch-timeout=20000 >/dev/null || \
@@ -349,9 +353,8 @@ deb: ## build the Debian package, unsigned, into build/deb
 	@rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)/source
 	@tar -c --exclude=./build --exclude=./.git --exclude=./.run --exclude=./mod_userprofile.so . | \
 	    tar -x -C $(PACKAGE)/source
-	@cd $(PACKAGE)/source && $(if $(V),,log=../build.log; exec 3>&1 >"$$log" 2>&1;) \
-	    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -j$(shell nproc) $(if $(V),,|| { \
-	    tail -n 30 "$$log" >&3; echo "It failed; the whole log is $(PACKAGE)/build.log" >&3; exit 1; })
+	@cd $(PACKAGE)/source && $(call aside,../build.log,env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKE_TERMOUT \
+	    dpkg-buildpackage -us -uc -j$(shell nproc))
 	@rm -rf $(PACKAGE)/source
 	@if command -v lintian >/dev/null; then \
 	    lintian --allow-root --pedantic --fail-on error,warning $(PACKAGE)/*.changes; \
@@ -370,7 +373,7 @@ CPPCHECK := cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,perfo
 
 # One process a file; what it finds is printed in one piece, and its count of what it does not
 # show is not.
-TIDY := sh -c 'out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
+TIDY = sh -c '$(if $(MAKE_TERMOUT),echo "  TIDY $$0";) out=$$(clang-tidy --quiet "$$0" -- "$$@" 2>&1) || \
     { echo "$$out" | grep -v "warnings* generated"; exit 1; }'
 
 LINTED = $(SOURCES) $(TOOL_SOURCES) $(UNIT_SOURCES) $(FUZZ_SOURCES) $(wildcard t/preload/*.c t/bench/*.c)
