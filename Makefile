@@ -363,7 +363,10 @@ deb: ## build the Debian package, unsigned, into build/deb
 	fi
 	@ls $(PACKAGE)/*.deb
 
-test-deb: deb ## install, enable, ask and purge the package in a chroot, as docs/install.md says (root only)
+test-deb: ## install, enable, ask and purge the package in a chroot, as docs/install.md says (root only)
+	@[ "$$(id -u)" = 0 ] || { \
+	    echo "Only root can make a chroot: make deb && sudo t/deb $(PACKAGE)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory deb
 	@t/deb $(PACKAGE)
 
 # cppcheck takes what a function was given the address of for what it returns (returnDanglingLifetime);
