@@ -123,7 +123,7 @@ PRELOADS := $(patsubst t/preload/%.c,$(BUILD)/preload/%.so,$(wildcard t/preload/
 unit-tests: $(UNIT_TESTS) $(PRELOADS) $(FUZZ_REPLAYS)
 
 # What the module is measured against.
-BENCH_PROGRAMS := $(BUILD)/bench/mod_bench.so
+BENCH_PROGRAMS := $(BUILD)/bench/mod_bench.so $(BUILD)/bench/multipart $(BUILD)/bench/sink
 
 bench-programs: $(BENCH_PROGRAMS)
 
@@ -131,6 +131,14 @@ $(BUILD)/bench/mod_bench.so: $(BUILD)/obj/t/bench/mod_bench.o
 	@mkdir -p $(@D)
 	$(call say,LINK $@)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(LIBS)
 $(BUILD)/obj/t/bench/mod_bench.o: COMPILE += -fvisibility=default
+
+$(BUILD)/bench/sink: $(BUILD)/obj/t/bench/sink.o
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^
+
+$(BUILD)/bench/multipart: $(BUILD)/obj/t/bench/multipart.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK $@)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(APR_LIBS) $(LIBS)
 
 $(BUILD)/preload/%.so: t/preload/%.c Makefile | check
 	@mkdir -p $(@D)

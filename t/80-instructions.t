@@ -9,7 +9,6 @@ use strict;
 use warnings;
 use IO::Select ();
 use IO::Socket::INET ();
-use List::Util qw(min);
 use Test::More;
 use UserProfile::Avatar;
 use UserProfile::Picture ();
@@ -19,8 +18,8 @@ use UserProfile::Test;
 
 my $RECORD = 't/instructions.txt';
 my $TOLERANCE = 0.05;
-# The first request of a kind prepares a statement and the like; of the others the fewest are taken, as now and
-# then an answer of Postgres comes in two pieces.
+# The first request of a kind prepares a statement and the like. Of the others the one with the second fewest counts:
+# an answer of Postgres comes in two pieces now and then, or all of a body in one.
 my $TIMES = 8;
 
 # What else the count depends on. Those of the packages are Debian's versions.
@@ -134,7 +133,7 @@ for my $kind (map { $_->[0] } @KINDS) {
     my (undef, @counts) = splice @counted, 0, $TIMES;
 
     note("$kind: @counts");
-    $now{$kind} = min(@counts);
+    $now{$kind} = (sort { $a <=> $b } @counts)[1];
 }
 if ($ENV{UP_RECORD}) {
     write_record(%$here, %now);

@@ -55,9 +55,9 @@ sub _log {
 }
 
 # Writes it for pgbench, and returns what pgbench() wants to know. What was the email of user 1 is $subject,
-# an expression of pgbench and SQL.
+# an expression of pgbench and SQL; $before is a line of pgbench's before it.
 sub script {
-    my ($world, $name, $sql, $value, $subject) = @_;
+    my ($world, $name, $sql, $value, $subject, $before) = @_;
     my $servers = $world->{servers};
     my $file = "$world->{dir}/$name.sql";
     my $email = "'" . email(1) . "'";
@@ -66,7 +66,7 @@ sub script {
     # A colon in a text begins a variable for pgbench; a text may be in pieces, a line each.
     $sql =~ s{'((?:[^']|'')*)'}{"'" . $1 =~ s/:(?=\w)/:'\n'/gr . "'"}ge;
     $sql =~ s/(\$\d+)/$value->{$1} eq $email ? $subject : $value->{$1}/ge;
-    spew($file, "$sql;\n");
+    spew($file, ($before ? "$before\n" : '') . "$sql;\n");
     return (script => $file, host => $servers->{postgres}, user => $servers->{role}, database => 'fluentmeet');
 }
 

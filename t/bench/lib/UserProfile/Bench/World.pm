@@ -32,11 +32,11 @@ use UserProfile::Process qw(run_quietly slurp spew);
 use UserProfile::Servers ();
 use UserProfile::Token qw(sign_claims);
 
-our @EXPORT_OK = qw($ME email);
+our @EXPORT_OK = qw($ME $TOKENS email);
 our $ME = '/api/v1/users/me';
 
 my $USERS = 100_000;
-my $TOKENS = 1000;
+our $TOKENS = 1000;
 
 # Two children, each with threads for all clients, in case all come to it: event closes kept connections
 # where it has no thread left. Always two, as one that comes or goes would be measured too. A connection
@@ -122,18 +122,19 @@ sub token_of {
 }
 
 # An httpd that has started, by default with the first contract as shipped. Options: conf, module and
-# defines as of UserProfile::Httpd, threads (of each child: 64) and name.
+# defines as of UserProfile::Httpd, threads (of each child: 64), name, and start => 0: it is not started.
 sub httpd {
     my ($self, $mpm, %option) = @_;
     my $threads = delete $option{threads} // 64;
     my $name = delete $option{name} // $mpm;
+    my $start = delete $option{start} // 1;
     my $top = "$self->{dir}/top";
     my $node = UserProfile::Httpd->new(dir => "$self->{dir}/httpd-$name-" . @{$self->{nodes}}, mpm => $mpm,
         common => _common($threads), defines => {$self->{servers}->defines, USERPROFILE_AVATARS => $self->{storage}},
         conf => qq(Include "$top/conf/fluentmeet.conf"\n), %option);
 
     push @{$self->{nodes}}, $node;
-    return $node->start;
+    return $start ? $node->start : $node;
 }
 
 # One with the bench's own handlers, and without the module.
