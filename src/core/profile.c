@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/profile.h"
 
+#include "core/json_write.h"
+
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <jansson.h>
@@ -9,7 +11,7 @@
 #include <string.h>
 
 /* "…:00.120000Z" becomes "…:00.12Z", "…:00.000000Z" becomes "…:00Z". */
-static json_t *timestamp(apr_pool_t *p, const char *text)
+static const char *timestamp(apr_pool_t *p, const char *text)
 {
     char *copy = apr_pstrdup(p, text);
     char *dot = strchr(copy, '.');
@@ -23,7 +25,7 @@ static json_t *timestamp(apr_pool_t *p, const char *text)
         end[0] = 'Z';
         end[1] = '\0';
     }
-    return json_string(copy);
+    return copy;
 }
 
 /* What jansson has no place for, a number above 64 bits, is JSON nonetheless. */
@@ -59,91 +61,113 @@ static const char *compact(apr_pool_t *p, const char *text)
     return copy;
 }
 
-static json_t *value_of(apr_pool_t *p, up_type type, const char *value)
+/* What is written for a column: a JSON string where quoted, else as it is. NULL: no JSON. */
+typedef struct written {
+    const char *text;
+    int quoted;
+} written;
+
+static written value_of(apr_pool_t *p, up_type type, const char *value)
 {
+    if (!value)
+        return (written){"null", 0};
     switch (type) {
+    case UP_JSON:
+        return (written){compact(p, value), 0};
     case UP_BOOLEAN:
-        return json_boolean(strcmp(value, "true") == 0);
+        return (written){strcmp(value, "true") == 0 ? "true" : "false", 0};
     case UP_INTEGER:
-        return json_integer(strtoll(value, NULL, 10));
+        return (written){apr_ltoa(p, strtol(value, NULL, 10)), 0};
     case UP_TIMESTAMP:
     case UP_EPOCH_MS:
-        return timestamp(p, value);
+        return (written){timestamp(p, value), 1};
     default:
-        return json_string(value);
+        return (written){value, 1};
     }
 }
 
-/* Frees the value, which may be NULL. Most are short: those are written once. */
-static const char *dump(apr_pool_t *p, json_t *value)
+static char *put_text(char *to, const char *text)
 {
-    char small[256], *text = small;
-    size_t size = value ? json_dumpb(value, small, sizeof(small), JSON_ENCODE_ANY) : 0;
+    apr_size_t len = strlen(text);
 
-    if (size > sizeof(small)) {
-        text = apr_palloc(p, size);
-        size = json_dumpb(value, text, size, JSON_ENCODE_ANY);
-    }
-    json_decref(value);
-    return size > 0 ? apr_pstrmemdup(p, text, size) : NULL;
+    memcpy(to, text, len);
+    return to + len;
 }
 
-/* "name":value, or NULL. */
-static const char *member(apr_pool_t *p, const up_field *field, const char *value)
+/* NULL where it is not UTF-8. */
+static char *put(char *to, const written *value)
 {
-    const char *name = dump(p, json_string(field->name)), *text;
+    return value->quoted ? up_json_put_string(to, value->text) : put_text(to, value->text);
+}
 
-    if (!value)
-        text = "null";
-    else if (field->type == UP_JSON)
-        text = compact(p, value);
-    else
-        text = dump(p, value_of(p, field->type, value));
-    return name && text ? apr_pstrcat(p, name, ":", text, NULL) : NULL;
+/* With a name, a colon and a comma, or what is at the end. */
+static apr_size_t size_of(const up_field *field, const written *value)
+{
+    return up_json_string_size(field->name) + 2 +
+           (value->quoted ? up_json_string_size(value->text) : strlen(value->text));
 }
 
 const char *up_profile_json(apr_pool_t *p, const up_model *model, const up_row *row)
 {
-    apr_array_header_t *members = apr_array_make(p, model->fields->nelts, sizeof(const char *));
-    int i;
+    int count = model->fields->nelts, i;
+    written *values = apr_palloc(p, count * sizeof(*values));
+    apr_size_t size = sizeof("{}");
+    char *json, *to;
 
-    for (i = 0; i < model->fields->nelts; i++) {
-        const char *text = member(p, up_model_field(model, i), row->values[i]);
+    for (i = 0; i < count; i++) {
+        const up_field *field = up_model_field(model, i);
 
-        if (!text)
+        values[i] = value_of(p, field->type, row->values[i]);
+        if (!values[i].text)
             return NULL;
-        APR_ARRAY_PUSH(members, const char *) = text;
+        size += size_of(field, &values[i]);
     }
-    return apr_pstrcat(p, "{", apr_array_pstrcat(p, members, ','), "}", NULL);
+    json = to = apr_palloc(p, size);
+    for (i = 0; i < count && to; i++) {
+        *to++ = i ? ',' : '{';
+        to = up_json_put_string(to, up_model_field(model, i)->name);
+        if (to) {
+            *to++ = ':';
+            to = put(to, &values[i]);
+        }
+    }
+    if (!to)
+        return NULL;
+    memcpy(count ? to : put_text(to, "{"), "}", sizeof("}"));
+    return json;
 }
 
-/* One column's part of the digest. */
-static int digest_value(EVP_MD_CTX *context, const char *value)
+/* How much digest_input() writes at most. */
+static apr_size_t digest_room(const up_model *model, const up_row *row)
 {
-    char length[24];
-    int digits;
+    apr_size_t room = 0;
+    int i;
 
+    for (i = 0; i < model->fields->nelts; i++)
+        room += row->values[i] ? strlen(row->values[i]) + 24 : 1;
+    return room;
+}
+
+static char *digest_input(apr_pool_t *p, char *to, const char *value)
+{
     if (!value)
-        return EVP_DigestUpdate(context, "-", 1);
-    digits = apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT ":", strlen(value));
-    return EVP_DigestUpdate(context, length, (size_t)digits) &&
-           EVP_DigestUpdate(context, value, strlen(value));
+        return put_text(to, "-");
+    to = put_text(to, apr_ltoa(p, (long)strlen(value)));
+    *to++ = ':';
+    return put_text(to, value);
 }
 
 static const char *digest(apr_pool_t *p, const up_model *model, const up_row *row)
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    char *input = apr_palloc(p, digest_room(model, row)), *end = input;
     unsigned char sum[EVP_MAX_MD_SIZE];
-    int i, good;
+    int i;
 
-    if (!context)
-        return NULL;
-    good = EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (i = 0; good && i < model->fields->nelts; i++)
-        good = digest_value(context, row->values[i]);
-    good = good && EVP_DigestFinal_ex(context, sum, NULL);
-    EVP_MD_CTX_free(context);
-    return good ? apr_pescape_hex(p, sum, UP_ETAG_LENGTH / 2, 0) : NULL;
+    for (i = 0; i < model->fields->nelts; i++)
+        end = digest_input(p, end, row->values[i]);
+    return EVP_Digest(input, (size_t)(end - input), sum, NULL, EVP_sha256(), NULL)
+               ? apr_pescape_hex(p, sum, UP_ETAG_LENGTH / 2, 0)
+               : NULL;
 }
 
 /* Bytes of the key's digest that stand in a tag. */

@@ -5,8 +5,8 @@
  * not verify its token again: parsing it and its signature is what takes the time, and does not
  * change. What does is asked each time: exp and nbf here, whether it is revoked by the caller.
  *
- * A token is known by the SHA-256 of its whole text, and by the rules that it was verified by; it is
- * not kept itself. A refused one is not remembered.
+ * A token is known by the SHA-256 of its whole text, and by the rules that it was verified by; it
+ * is not kept itself. A refused one is not remembered.
  *
  * Memory: UP_TOKEN_CACHE_ENTRIES of UP_TOKEN_CACHE_TEXT bytes and some 100 each, about 1.4 MB a
  * process, which the system gives as it is filled. Where it is full, the one that was not asked for

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* For LD_PRELOAD in a test's httpd: a process that crashes leaves the names of its frames in the file
- * $UP_CRASHES/PID before it ends by the signal as it would have. A core would say more, but whether
- * there is one, and where, is the machine's to say. */
+/* For LD_PRELOAD in a test's httpd: a process that crashes leaves the names of its frames in the
+ * file $UP_CRASHES/PID before it ends by the signal as it would have. A core would say more, but
+ * whether there is one, and where, is the machine's to say. */
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>

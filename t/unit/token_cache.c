@@ -220,7 +220,8 @@ static void test_full(void)
         tokens[i] = token_of(sub, "");
         wrong += verify_at(&claims, &rules, tokens[i], NOW) || strcmp(claims->subject, sub) != 0;
         /* One that is asked for all the time stays. */
-        wrong += verify_at(&claims, &rules, tokens[0], NOW) || strcmp(claims->subject, "user0") != 0;
+        wrong +=
+            verify_at(&claims, &rules, tokens[0], NOW) || strcmp(claims->subject, "user0") != 0;
     }
     is_int(wrong, 0, "twice as many as there is room for: each is accepted as who it is");
     ok(is_known(tokens[0]), "the one that is asked for most is known");
