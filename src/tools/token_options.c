@@ -139,7 +139,7 @@ static const char *split_claim(const reading *now, const char *argument, const c
 
 static const char *add_claim(const reading *now, const char *argument)
 {
-    const char *name, *text, *wrong = split_claim(now, argument, &name, &text);
+    const char *name = "", *text = "", *wrong = split_claim(now, argument, &name, &text);
 
     return wrong ? wrong : add_text(now, name, text, 0);
 }
@@ -152,7 +152,7 @@ static apr_status_t release(void *value)
 
 static const char *add_json(const reading *now, const char *argument)
 {
-    const char *name, *text, *wrong = split_claim(now, argument, &name, &text);
+    const char *name = "", *text = "", *wrong = split_claim(now, argument, &name, &text);
     json_error_t error;
     json_t *value;
 
