@@ -39,7 +39,6 @@ sub program {
 for my $case (
     ['terminal', '', qr{\A  CC   src/core/wipe\.c\n\z}],
     ['pipe', '', qr{\A\z}],
-    ['terminal', 'V=1', qr{ -c -o \S+ src/core/wipe\.c\n\z}],
     ['pipe', 'V=1', qr{ -c -o \S+ src/core/wipe\.c\n\z}],
 ) {
     my ($where, $verbose, $pattern) = @$case;
