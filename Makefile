@@ -315,7 +315,7 @@ floors = gcovr --root . --object-directory $(COVERED)/obj --exclude-unreachable-
 
 COVERED := build/coverage
 # Those that wait for a fault to pass, or look at the documents; QUICK=1 leaves them out.
-SLOW := $(foreach n,14 15 16 17 18 19 32 33 36 37 42 44 45 46 47 48 49 7 9,t/$(n)%)
+SLOW := $(foreach n,14 15 16 17 18 19 27 32 33 36 37 42 44 45 46 47 48 49 7 9,t/$(n)%)
 
 coverage: deps-coverage $(LINTER) ## run all tests, and see how much of the code they run; QUICK=1: those that do not wait
 	@rm -rf $(COVERED) && mkdir -p $(COVERED)/report

@@ -9,6 +9,7 @@
 use strict;
 use warnings;
 use Test::More;
+use Time::HiRes qw(sleep);
 use UserProfile::Avatar;
 use UserProfile::Resources;
 use UserProfile::Test;
@@ -74,7 +75,6 @@ sub fresh {
 my ($person, $other, $leaver) = map { person(full_name => 'Ada') } 1 .. 3;
 my %request = (
     'GET' => sub { me('GET', token => fresh($person)->{token}, %here) },
-    'GET, a known token' => sub { me('GET', token => $person->{token}, %here) },
     'a forged token' => sub { me('GET', token => fresh($person)->{token} =~ s/.{4}\z/AAAA/r, %here) },
     'PATCH, JSON' => sub {
         me('PATCH', token => fresh($person)->{token}, json => {full_name => "A\x{301}da", speaking_language => 'de-AT'}, %here);
@@ -104,16 +104,18 @@ sub is_readable {
     return $res->code == $want || $res->code >= 400 && eval { json($res)->{code} && json($res)->{message} };
 }
 
-# What one failure leaves, ten leave ten times; what is kept for the next request is no more then.
+# What one failure leaves, ten leave ten times; what is kept for the next request is no more then. A
+# request is tidied up after its answer, which a loaded machine may put off.
 sub leaks {
     my ($request, $at, $rest) = @_;
+    sleep 0.05;
     my $before = number($LIVE);
 
     for (1 .. 10) {
         scarce($request, $at, $rest);
         scarce($request);
     }
-    return number($LIVE) - $before >= 10;
+    return !wait_for(5, sub { number($LIVE) - $before < 10 });
 }
 
 set($ON => 1);
@@ -141,6 +143,9 @@ for my $name (sort keys %request) {
         or diag join "\n", @odd[0 .. ($#odd > 4 ? 4 : $#odd)];
     is(join("\n", @leaks), '', '... and nothing is left behind');
 }
+my $known = sub { me('GET', token => $person->{token}, %here) };
+is(scarce($known)->code, 200, 'a token becomes known');
+is(join(' ', scarce($known)->code, number($SEEN)), '200 0', 'a GET with it allocates nothing');
 set($ON => 0);
 
 is_deeply([children($node)], [$child], 'the child is the one that it was');
