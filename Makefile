@@ -43,6 +43,7 @@ DEBUG_PACKAGES := valgrind
 DEB_PACKAGES   := debhelper dh-apache2 dpkg-dev lintian
 CHROOT_PACKAGES := debootstrap iproute2 util-linux
 BENCH_PACKAGES := wrk postgresql-15
+PLOT_PACKAGES  := gnuplot-nox
 FUZZ_PACKAGES  := clang-14 libclang-rt-14-dev llvm-14
 
 # --- What is built from what ----------------------------------------------------------------------
@@ -92,7 +93,7 @@ say   = $(if $(V),,@$(if $(MAKE_TERMOUT),echo "  $(1)";))
 aside = $(if $(MAKE_TERMOUT)$(V),$(2),{ $(2); } >$(1) 2>&1 || { tail -n 30 $(1) >&2; exit 1; })
 
 .DEFAULT_GOAL := all
-.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak record bench bench-programs run stop \
+.PHONY: all install clean help check deps deps-run deps-lint unit unit-tests test soak record bench bench-plot bench-programs run stop \
         lint sanitize coverage deps-coverage fuzz deps-fuzz valgrind deb deps-deb test-deb
 
 all: $(MODULE) $(TOKEN_TOOL) ## build mod_userprofile.so and userprofile-token
@@ -283,6 +284,12 @@ bench: deps ## measure it beside what httpd, Postgres and its peers do: ROUNDS=5
 	$(BUILT) all bench-programs
 	@t/bench/build-peers "$(PEERS)" $(BUILD)/bench/peers
 	@t/bench/run --build=$(BUILD) --module=$(MODULE) --rounds=$(ROUNDS) --seconds=$(SECONDS) $(ONLY)
+
+bench-plot: deps ## draw docs/performance.svg: requests/s and latency with 1 to 256 clients, beside its peers
+	@$(call debian_install,$(BENCH_PACKAGES) $(PLOT_PACKAGES))
+	$(BUILT) all bench-programs
+	@t/bench/build-peers "$(PEERS)" $(BUILD)/bench/peers
+	@t/bench/run --build=$(BUILD) --module=$(MODULE) --rounds=$(ROUNDS) --seconds=$(SECONDS) --bring=docs/performance.svg plot
 
 record: deps ## write down how many instructions a request takes (t/instructions.txt), for t/80-instructions.t
 	$(BUILT) all unit-tests
