@@ -438,10 +438,11 @@ static void test_untracked(void)
 /* --- A server that says what it should not --------------------------------------------------- */
 
 static struct {
-    const char *tracking, *subscribe;     /* answers, where they are not as they should be */
+    const char *_Atomic tracking,
+        *_Atomic subscribe;               /* answers, where they are not as they should be */
     _Atomic int mute, wrong_number, idle; /* of PING: none; another one */
     _Atomic int link;                     /* the link's socket; 0: none */
-    const char *at_exists;                /* said on the link before an answer to EXISTS */
+    const char *_Atomic at_exists;        /* said on the link before an answer to EXISTS */
     _Atomic int revoked;
 } how;
 
