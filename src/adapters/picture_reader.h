@@ -7,8 +7,8 @@
 #include "ports/avatar_storage.h"
 
 /**
- * Reads a part of the picture as it is to be stored. It moves the position of the
- * picture's file, and does not depend on it.
+ * Reads a part of the picture as it is to be stored. It neither moves the position of the
+ * picture's file nor depends on it.
  * @param at from 0 to picture->size.
  * @param len how many bytes fit into buffer; then how many were read: at least 1,
  *        but 0 at the picture's end.

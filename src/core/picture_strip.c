@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PIECES_MAX 1000
-#define BLOCK 8192
+#define BLOCK 16384
 
 /* The most of Exif that is looked at; a JPEG segment has no more. */
 #define EXIF_MAX 65535

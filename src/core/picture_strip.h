@@ -43,7 +43,7 @@ typedef struct up_picture_outline {
  * Reads a picture's structure: JPEG segments (ISO 10918-1 annex B), PNG chunks
  * (PNG 5.3), RIFF chunks (RFC 9649 2.3). One that is broken anywhere is broken as
  * a whole, as nobody could say what a reader finds behind that place; only a JPEG may
- * end early, as many do. It needs two blocks of memory, of 8 and, for Exif, 64 KiB.
+ * end early, as many do. It needs two blocks of memory, of 16 and, for Exif, 64 KiB.
  * @param p where the outline, and its pieces' new bytes, live.
  * @param type what up_image_sniff() says of it; never UP_IMAGE_NONE.
  * @return the failure of a read, or APR_SUCCESS, and then whether it is broken.

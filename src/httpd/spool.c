@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Not by apr_temp_dir_get(), which goes to another folder where this one is full: a
  * sysadmin has chosen it, for its size or for whoever else may read it. */
@@ -70,10 +71,40 @@ static up_problem *open_file(up_spool *spool)
     /* NFS, for one, and the kernels that take the flags for those of a folder */
     if (status == EOPNOTSUPP || status == EISDIR || status == EINVAL)
         status = open_and_unlink(spool);
-    if (status == APR_SUCCESS)
-        return NULL;
-    spool->file = NULL;
-    return failed(spool, "opened", status);
+    if (status != APR_SUCCESS) {
+        spool->file = NULL;
+        return failed(spool, "opened", status);
+    }
+    spool->unwritten = apr_palloc(spool->pool, UP_SPOOL_BUFFER);
+    return NULL;
+}
+
+static up_problem *flush(up_spool *spool)
+{
+    apr_status_t status =
+        apr_file_write_full(spool->file, spool->unwritten, spool->unwritten_len, NULL);
+
+    spool->unwritten_len = 0;
+    return status == APR_SUCCESS ? NULL : failed(spool, "written", status);
+}
+
+static up_problem *append(up_spool *spool, const char *data, apr_size_t len)
+{
+    up_problem *problem = NULL;
+
+    while (len > 0 && !problem) {
+        apr_size_t room = UP_SPOOL_BUFFER - spool->unwritten_len;
+        apr_size_t now = len < room ? len : room;
+
+        memcpy(spool->unwritten + spool->unwritten_len, data, now);
+        spool->unwritten_len += now;
+        spool->size += (apr_off_t)now;
+        data += now;
+        len -= now;
+        if (now == room)
+            problem = flush(spool);
+    }
+    return problem;
 }
 
 static void keep_head(up_spool *spool, const char *data, apr_size_t len)
@@ -90,7 +121,6 @@ static void keep_head(up_spool *spool, const char *data, apr_size_t len)
 up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len)
 {
     up_problem *problem;
-    apr_status_t status;
 
     if (len == 0)
         return NULL;
@@ -99,19 +129,26 @@ up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len)
     if (!spool->file && (problem = open_file(spool)))
         return problem;
     keep_head(spool, data, len);
-    status = apr_file_write_full(spool->file, data, len, NULL);
-    if (status != APR_SUCCESS)
-        return failed(spool, "written", status);
-    spool->size += (apr_off_t)len;
-    return NULL;
+    return append(spool, data, len);
 }
 
 static apr_status_t read_back(void *baton, apr_off_t at, unsigned char *buffer, apr_size_t len)
 {
-    apr_file_t *file = baton;
-    apr_status_t status = apr_file_seek(file, APR_SET, &at);
+    apr_os_file_t fd;
 
-    return status == APR_SUCCESS ? apr_file_read_full(file, buffer, len, NULL) : status;
+    apr_os_file_get(&fd, baton);
+    while (len > 0) {
+        ssize_t n = pread(fd, buffer, len, at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : APR_EOF;
+        at += n;
+        buffer += n;
+        len -= (apr_size_t)n;
+    }
+    return APR_SUCCESS;
 }
 
 /* @param message what is wrong, or NULL for the code's own sentence. */
@@ -133,10 +170,14 @@ up_problem *up_spool_picture(up_spool *spool, up_picture **picture)
     up_image type = up_image_sniff(spool->head, len);
     up_picture_source source = {.size = spool->size, .read = read_back, .baton = spool->file};
     up_picture_outline outline;
+    up_problem *problem;
     apr_status_t status;
 
     if (type == UP_IMAGE_NONE)
         return no_picture(spool, NULL);
+    problem = flush(spool);
+    if (problem)
+        return problem;
     status = up_picture_strip(spool->pool, &source, type, &outline);
     if (status != APR_SUCCESS)
         return failed(spool, "read", status);

@@ -19,7 +19,12 @@ typedef struct up_spool {
     apr_off_t max;             /* bytes */
     int max_width, max_height; /* pixels */
     char head[UP_IMAGE_HEAD];
+    char *unwritten;          /* UP_SPOOL_BUFFER bytes of the pool's, with the file */
+    apr_size_t unwritten_len; /* of size, the last bytes */
 } up_spool;
+
+/** What is written to the file, and with a single call, in bytes: httpd's pieces have 8,000. */
+#define UP_SPOOL_BUFFER 65536
 
 /** Appends. @return NULL; FILE_TOO_LARGE beyond max; SERVICE_UNAVAILABLE where
  *  the file can't be written. */
