@@ -197,6 +197,44 @@ for my $path ('/profile', '/profile-of-a-folder') {
         "$path, POST");
 }
 
+# --- Requests within a request -------------------------------------------------------------------
+
+# mod_autoindex makes one for each file of a folder, to see which of them may be listed, and each has
+# roles to look up in the token that came with the folder's.
+{
+    my $documents = scratch() . '/documents-12';
+    mkdir $_ or die "$_: $!\n" for $documents, "$documents/list";
+    spew("$documents/list/$_", 'x') for map { ("$_.viewer", "$_.guest") } 1 .. 5;
+    my $node = node(documents => $documents, more => <<"CONF")->start;
+LoadModule autoindex_module "/usr/lib/apache2/modules/mod_autoindex.so"
+<Directory "$documents/list">
+    Options +Indexes
+    AuthType Bearer
+    AuthName "list"
+    Require valid-user
+</Directory>
+<FilesMatch "\\.(viewer|guest)\$">
+    AuthType Bearer
+    AuthName "list"
+</FilesMatch>
+<FilesMatch "\\.viewer\$">
+    Require userprofile-role viewer
+</FilesMatch>
+<FilesMatch "\\.guest\$">
+    Require userprofile-role guest
+</FilesMatch>
+CONF
+    my %token = map { $_ => token(sub => $user->{email}, roles => [$_]) } qw(viewer guest);
+
+    for my $turn (1 .. 12) {
+        my $role = $turn % 2 ? 'viewer' : 'guest';
+        my $page = request('GET', '/list/', token => $token{$role}, port => $node->{port});
+        is(join(' ', $page->code, sort $page->content =~ /href="(\d\.\w+)"/g),
+            join(' ', 200, map { "$_.$role" } 1 .. 5), "a list has what this caller may read ($role, request $turn)");
+    }
+    $node->stop;
+}
+
 # --- ErrorDocument --------------------------------------------------------------------------------
 
 {

@@ -377,6 +377,7 @@ up_problem *up_token_verify(up_claims **claims, const up_token_rules *rules, con
         wrong = check_rules(parsed.payload, rules->claims, p);
     if (wrong)
         return refused(p, wrong);
+    result->pool = p;
     result->token = token;
     result->payload = parsed.payload;
     *claims = result;
@@ -391,11 +392,12 @@ up_problem *up_claims_check_times(const up_claims *claims, int leeway, apr_int64
     return wrong ? refused(p, wrong) : NULL;
 }
 
-const json_t *up_claims_payload(up_claims *claims, apr_pool_t *p)
+const json_t *up_claims_payload(up_claims *claims)
 {
     const char *payload = strchr(claims->token, '.') + 1;
 
     if (!claims->payload)
-        (void)read_object(&claims->payload, "payload", payload, strcspn(payload, "."), p);
+        (void)read_object(&claims->payload, "payload", payload, strcspn(payload, "."),
+                          claims->pool);
     return claims->payload;
 }

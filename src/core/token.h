@@ -60,6 +60,7 @@ typedef struct up_token_rules {
 
 /** What a verified token says. Lives in the pool of up_token_verify(). */
 typedef struct up_claims {
+    apr_pool_t *pool;    /* where they live, and what is read of them later */
     const char *token;   /* borrowed: as it was given */
     const char *subject; /* sub: not empty, no NUL or other control characters */
     const char *jti;     /* NULL where the token has none */
@@ -148,8 +149,8 @@ up_problem *up_claims_check_times(const up_claims *claims, int leeway, apr_int64
 
 /**
  * All claims of a verified token, read when somebody first asks for them.
- * @return the object, borrowed and freed with the pool; NULL where there is no memory for it.
+ * @return the object, borrowed and freed with the claims; NULL where there is no memory for it.
  */
-const json_t *up_claims_payload(up_claims *claims, apr_pool_t *p);
+const json_t *up_claims_payload(up_claims *claims);
 
 #endif

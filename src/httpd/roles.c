@@ -70,7 +70,7 @@ static authz_status check(request_rec *r, const char *line, const void *parsed)
         return required->negated ? AUTHZ_NEUTRAL : AUTHZ_GRANTED;
     if (!state->claims)
         return AUTHZ_DENIED_NO_USER;
-    payload = up_claims_payload(state->claims, r->pool);
+    payload = up_claims_payload(state->claims);
     if (!payload)
         return AUTHZ_GENERAL_ERROR;
     if (has_any(up_config_of(r->server), required, payload))

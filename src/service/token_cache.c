@@ -93,6 +93,7 @@ static up_claims *copy(const entry *found, const char *token, apr_pool_t *p)
 {
     up_claims *claims = apr_pcalloc(p, sizeof(*claims));
 
+    claims->pool = p;
     claims->token = token;
     claims->subject = apr_pstrdup(p, found->text);
     if (found->has_jti)
