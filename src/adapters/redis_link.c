@@ -377,8 +377,9 @@ static const struct {
     {"ERR invalid password", "check the password in the URL"},
     {"ERR AUTH", "the server has no password: take it out of the URL, or set requirepass"},
     {"ERR Client sent AUTH", "the server has no password: take it out of the URL"},
-    {"NOPERM", "allow its user the commands EXISTS, SET, SCAN, UNLINK, SELECT, ROLE and WAIT, and "
-               "the keys (ACL SETUSER)"},
+    {"NOPERM",
+     "allow its user the commands EXISTS, SET, SCAN (with index= SSCAN and SREM), UNLINK, "
+     "SELECT, ROLE and WAIT, and the keys (ACL SETUSER)"},
     {"LOADING", "the server is starting and answers once its data is loaded"},
     {"READONLY", "the server is a replica: let the URL name the primary, or its sentinels"},
     {"NOREPLICAS", "the server writes nothing as too few replicas follow it "

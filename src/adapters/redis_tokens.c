@@ -6,7 +6,8 @@
 #include <apr_strings.h>
 #include <string.h>
 
-/** How many keys, or members of an index, Redis looks at in one step, while it serves nobody else. */
+/** How many keys, or members of an index, Redis looks at in one step, while it serves nobody else.
+ */
 #define SCAN_COUNT "1000"
 
 typedef struct redis_tokens {
@@ -338,14 +339,17 @@ static const char *run_revoke_sessions(operation *op, up_redis_link *link, apr_p
     apr_pool_t *page_pool;
     char cursor[24] = "0";
     const char *wrong = NULL;
+    int late;
 
     if (apr_pool_create(&page_pool, p) != APR_SUCCESS)
         return "no memory is left";
     do {
         apr_pool_clear(page_pool);
-        if (up_clock() < op->deadline)
+        late = up_clock() >= op->deadline;
+        if (!late)
             wrong = scan_page(op, link, cursor, page_pool);
-        if (up_clock() >= op->deadline && (wrong || strcmp(cursor, "0") != 0))
+        /* A page that fails at the deadline fails for it. */
+        if (late || (wrong && up_clock() >= op->deadline))
             wrong = "the scan for a subject's sessions took too long; raise its time limit";
     } while (!wrong && strcmp(cursor, "0") != 0);
     if (!wrong)

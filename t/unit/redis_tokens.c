@@ -320,6 +320,23 @@ static void test_many_keys(void)
     admin(&server, 0, "FLUSHALL");
 }
 
+/** No time is left for the first page: nothing was looked at, and that must not count as done. */
+static void test_no_time(void)
+{
+    up_redis_settings settings = {.scan_timeout = 1};
+    up_token_store *store;
+    up_problem *problem;
+
+    up_redis_parse(pool, unix_url(""), &settings);
+    store = up_redis_tokens_create(pool, &settings, NULL);
+    admin(&server, 0, "SET", "refresh_token:a@x:1", "");
+    is_int(revoked(store, "x"), 0, "a connection is made");
+    problem = store->revoke_sessions(store, pool, "a@x");
+    ok(problem && strstr(problem->log, "took too long"), "no time for the sessions is a problem");
+    is_int(exists(0, "refresh_token:a@x:1"), 1, "as they are there");
+    admin(&server, 0, "FLUSHALL");
+}
+
 /** A store that finds sessions by their users' sets. */
 static up_token_store *make_indexed(void)
 {
@@ -591,6 +608,7 @@ static void run_all(void)
         test_neighbour(&neighbours[i]);
     test_below();
     test_many_keys();
+    test_no_time();
     test_index();
     test_large_index();
     test_auth();
