@@ -218,7 +218,7 @@ static const char *make_breakers(apr_pool_t *p, server_rec *s)
  * at a graceful restart those from before have it in common with those that follow them. */
 static up_redis_changes *shared_changes(server_rec *s)
 {
-    static const char *const key = "userprofile-redis-changes";
+    static const char *const key = "userprofile-redis-changes-1";
     up_redis_changes **changes = ap_retained_data_get(key);
     apr_shm_t *shared;
 

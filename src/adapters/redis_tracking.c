@@ -40,7 +40,7 @@ struct up_redis_tracking {
     _Atomic apr_time_t answered; /* when the last PING that was answered had been sent; 0: lost */
     _Atomic int fd;              /* of the link */
     _Atomic int unread;          /* something has come that is not understood yet */
-    apr_thread_mutex_t *mutex;   /* guards peer */
+    apr_thread_mutex_t *mutex;   /* guards peer, and that it begins and stops once */
     up_redis_address peer;
 
     /* Written by all. */
@@ -58,7 +58,7 @@ typedef struct session {
     apr_time_t next;      /* when the next PING is to be sent */
     apr_time_t needed;    /* when there was a question last, as far as is known */
     apr_interval_time_t pause;
-    int told; /* that it was lost or refused, since it was up */
+    enum { NOTHING, LOST, REFUSED } told; /* since it was up */
 } session;
 
 /* --- In a request ----------------------------------------------------------------------------- */
@@ -83,8 +83,11 @@ static void begin(up_redis_tracking *t)
 {
     sigset_t all, before;
 
-    if (atomic_exchange(&t->begun, 1))
+    apr_thread_mutex_lock(t->mutex);
+    if (t->begun || t->stopping) {
+        apr_thread_mutex_unlock(t->mutex);
         return;
+    }
     t->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (t->wakeup >= 0) {
         sigfillset(&all);
@@ -92,6 +95,8 @@ static void begin(up_redis_tracking *t)
         t->running = pthread_create(&t->thread, NULL, run, t) == 0;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
+    t->begun = 1;
+    apr_thread_mutex_unlock(t->mutex);
     if (!t->running)
         tell(t, 1,
              "the system has no thread left to hear of revocations; the token store is asked "
@@ -133,7 +138,7 @@ int up_redis_tracking_knows(up_redis_tracking *t, const char *key, up_redis_chec
     int known = 0;
 
     check->usable = 0;
-    if (t->settings.redis->untracked || len > UP_REDIS_ANSWER_KEY_MAX)
+    if (t->settings.redis->untracked || t->stopping || len > UP_REDIS_ANSWER_KEY_MAX)
         return 0;
     note_use(t);
     t->readers++;
@@ -353,7 +358,7 @@ static void close_link(up_redis_tracking *t, session *s)
 
 static void tell_up(const up_redis_tracking *t, session *s, apr_pool_t *p)
 {
-    s->told = 0;
+    s->told = NOTHING;
     s->pause = 0;
     tell(t, 0,
          apr_psprintf(p, "token store %s tells of revocations by itself from now on", t->display));
@@ -361,9 +366,9 @@ static void tell_up(const up_redis_tracking *t, session *s, apr_pool_t *p)
 
 static void tell_lost(const up_redis_tracking *t, session *s, const char *wrong, apr_pool_t *p)
 {
-    if (s->told)
+    if (s->told >= (s->refused ? REFUSED : LOST))
         return;
-    s->told = 1;
+    s->told = s->refused ? REFUSED : LOST;
     if (s->refused)
         tell(t, 1,
              apr_psprintf(p,
@@ -499,16 +504,27 @@ static void *run(void *data)
     return NULL;
 }
 
-/** All who might ask are gone. */
+/** Before what the thread uses is gone. The threads of mod_http2 may still ask: they are ended at
+ *  the same time, in an order that the order of LoadModule decides. */
 static apr_status_t stop(void *data)
 {
     up_redis_tracking *t = data;
 
+    apr_thread_mutex_lock(t->mutex);
     t->stopping = 1;
+    apr_thread_mutex_unlock(t->mutex);
     if (t->running) {
         wake(t);
         pthread_join(t->thread, NULL);
     }
+    return APR_SUCCESS;
+}
+
+/** When all who might wake it are gone. */
+static apr_status_t close_wakeup(void *data)
+{
+    up_redis_tracking *t = data;
+
     if (t->wakeup >= 0)
         close(t->wakeup);
     return APR_SUCCESS;
@@ -532,5 +548,6 @@ up_redis_tracking *up_redis_tracking_create(apr_pool_t *p,
         apr_thread_mutex_create(&t->mutex, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS)
         return NULL;
     apr_pool_pre_cleanup_register(p, t, stop);
+    apr_pool_cleanup_register(p, t, close_wakeup, apr_pool_cleanup_null);
     return t;
 }

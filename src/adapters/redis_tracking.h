@@ -31,7 +31,10 @@
  *     Redis did not acknowledge it, as it may have done it; what is then done later,
  *     from the journal, is counted when it is done;
  *   - that somebody else has made, as soon as word of it has come to this machine;
- *   - in any case within UP_REDIS_PING_TRUST, or the key is asked for as ever.
+ *   - in any case within UP_REDIS_PING_TRUST, or the key is asked for as ever: of the server that
+ *     the link leads to. Where a name, or a proxy, leads to another one from now on and the old
+ *     one lives on by itself, what is known is believed for UP_REDIS_ANSWER_LIFE; with sentinels
+ *     that cannot be.
  *
  * A link that is lost, for whatever reason, begins a new era: nothing of what was known
  * before counts any more. The reasons: the connection ended, a PING was not answered in
@@ -73,7 +76,8 @@ typedef struct up_redis_tracking_settings {
 /**
  * Connects to nothing yet.
  * @param child_pool the child process's: call it after fork. Before anything else of it is
- *        cleaned up the thread is ended, which takes as long as connecting may at most.
+ *        cleaned up the thread is ended, which takes as long as connecting may at most,
+ *        and as looking up a name, which only the system's resolver bounds.
  * @param settings copied; what it points to must live as long as child_pool.
  * @return NULL where the system has no memory, locks or random bytes left.
  */
