@@ -725,21 +725,34 @@ static void test_doubt(void)
     fake_stop(f);
 }
 
+/** Does it send no PING for so long that nothing can be known? A machine that has much to do may
+ * put one off, so that is looked at more than once; each look is a question, which wakes it. */
+static int falls_asleep(fake *f, child *c)
+{
+    for (int i = 0; i < 8; i++) {
+        int before;
+
+        usleep(4 * UP_REDIS_PING_INTERVAL);
+        before = fake_heard(f, "PING");
+        usleep((unsigned int)UP_REDIS_PING_TRUST);
+        if (fake_heard(f, "PING") == before && !knows(c, "x"))
+            return 1;
+    }
+    return 0;
+}
+
 static void test_idle(void)
 {
     fake *f = fake_redis();
     child *c = child_at(at_port(f->port), apr_time_from_msec(300));
-    int before;
 
     is_int(fake_accepted(f), 0, "no connection is made before a question");
     ok(is_warm(c, "x"), "it is up");
-    do {
-        before = fake_heard(f, "PING");
-        usleep(4 * UP_REDIS_PING_INTERVAL);
-    } while (fake_heard(f, "PING") != before);
-    ok(!knows(c, "x"), "a while after the last question it sends no PING, and nothing is known");
+    ok(falls_asleep(f, c),
+       "a while after the last question it sends no PING, and nothing is known");
     ok(is_warm(c, "x"), "until there is a question");
-    is_int(count_told("\n"), 1, "on the same link");
+    is_int(count_told("\n") - 2 * count_told("did not answer within a second"), 1,
+           "on the same link, unless a busy machine was late");
     end(c);
     fake_stop(f);
 }
