@@ -218,6 +218,7 @@ debian_install = \
             as_root=sudo; \
             command -v sudo >/dev/null || { \
                 echo "As root, please: apt-get install $$missing" >&2; exit 1; }; \
+            sudo true || { echo "As root, please: apt-get install $$missing" >&2; exit 1; }; \
         fi; \
         apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 $(if $(MAKE_TERMOUT),,-qq)"; \
         get="$$apt install -y --no-install-recommends $$missing"; \

@@ -53,6 +53,7 @@ for my $block (grep { $_->{language} eq 'sh' } blocks($README)) {
 # What the demo prints, with the port that it usually has.
 my ($hints) = slurp('t/demo') =~ /<<"HINTS";\n\n(.*?)^HINTS$/ms;
 $hints =~ s{\$url\$moved|\$url}{http://127.0.0.1:8080$ME}g;
+$hints =~ s{\$base\b}{http://127.0.0.1:8080}g;
 $hints =~ s/\\([\\\@\$])/$1/g;
 my ($printed) = $README =~ /^```text\n(The profile is at .*?)^```$/ms;
 is($printed =~ s/TOKEN=\S+/TOKEN=\$token/r, $hints, 'README.md: shows what make run prints');
@@ -70,6 +71,11 @@ for my $line (@lines) {
         $line =~ s/ http:.*//r);
 }
 isnt(user_row($ada->{id})->{avatar_url}, undef, '... and have done what they say');
+for my $line ($printed =~ /^    (build\/bin\/userprofile-token .*)$/mg) {
+    local $ENV{TOKEN} = token(sub => 'ada@example.com');
+    like(run_quietly('sh', '-c', $line =~ s{\.run/keys}{servers->{keys}}er),
+        $line =~ /decode/ ? qr/"ada\@example\.com"/ : qr/\AeyJ[\w-]+\.[\w-]+\.[\w-]+\n\z/, "README.md: $line");
+}
 
 # The first answer, but for what differs from day to day.
 my ($shown) = $README =~ /^```text\n(HTTP.*?)^```$/ms;
