@@ -5,6 +5,7 @@
 # httpd refuses at the resource has the contract's form.
 use strict;
 use warnings;
+use File::Basename qw(basename);
 use Test::More;
 use UserProfile::Test;
 
@@ -202,7 +203,7 @@ for my $path ('/profile', '/profile-of-a-folder') {
 # mod_autoindex makes one for each file of a folder, to see which of them may be listed, and each has
 # roles to look up in the token that came with the folder's.
 {
-    my $documents = scratch() . '/documents-12';
+    my $documents = scratch() . '/documents-' . basename($0, '.t');
     mkdir $_ or die "$_: $!\n" for $documents, "$documents/list";
     spew("$documents/list/$_", 'x') for map { ("$_.viewer", "$_.guest") } 1 .. 5;
     my $node = node(documents => $documents, more => <<"CONF")->start;
