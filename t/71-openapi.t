@@ -157,7 +157,9 @@ sub meanwhile {
 # What is wrong on the server.
 sub test_faults {
     my ($contract) = @_;
-    my @token = (token => $contract->{token}->($contract->{user}->()));
+    my $user = $contract->{user}->();
+    # A token that Redis was asked for before is good for a moment after its end.
+    my $token = sub { (token => $contract->{token}->($user)) };
     my $change = sub {
         my ($sql) = @_;
         return sub { db($contract->{database})->do($sql) };
@@ -165,13 +167,12 @@ sub test_faults {
     my $role = servers()->{role};
 
     meanwhile($change->("REVOKE ALL ON users FROM $role"), $change->(servers()->grants($contract->{database})),
-        sub { all_answer($contract, 500, 'INTERNAL_ERROR', 'without a right', sub { @token }) });
+        sub { all_answer($contract, 500, 'INTERNAL_ERROR', 'without a right', $token) });
     meanwhile(
         sub { servers()->stop_redis },
         sub { servers()->start_redis },
         sub {
-            all_answer($contract, 503, 'SERVICE_UNAVAILABLE', 'without the token store',
-                sub { @token });
+            all_answer($contract, 503, 'SERVICE_UNAVAILABLE', 'without the token store', $token);
         }
     );
     return;
