@@ -19,12 +19,15 @@ our @EXPORT_OK = qw(alive children_of pid_of stop_process wait_for run_quietly f
 # Ports in a row that are claimed together.
 my $BLOCK = 60;
 
-# Does this process run? A zombie, which nobody has waited for yet, does not.
+# Does this process run? A zombie, which nobody has waited for yet, does not; but as long as another of
+# its threads ends, what it has open is open.
 sub alive {
     my ($pid) = @_;
 
     open my $in, '<', "/proc/$pid/stat" or return 0;
-    return (<$in> // '') =~ /^\d+ \(.*\) ([^ZX])/s ? 1 : 0;
+    return 1 if (<$in> // '') =~ /^\d+ \(.*\) [^ZX]/s;
+    my @threads = glob "/proc/$pid/task/[0-9]*";
+    return @threads > 1 ? 1 : 0;
 }
 
 # The processes that this one has started and that it has not waited for yet.
