@@ -64,10 +64,13 @@ static void test_random(void)
 
     srand(7);
     for (i = 0; i < 20000; i++) {
-        char text[128] = "";
+        char text[128] = "", *end = text;
 
-        for (j = rand() % 8; j > 0; j--)
-            strcat(text, pieces[rand() % (int)(sizeof(pieces) / sizeof(pieces[0]))]);
+        for (j = rand() % 8; j > 0; j--) {
+            const char *piece = pieces[rand() % (int)(sizeof(pieces) / sizeof(pieces[0]))];
+
+            end += snprintf(end, sizeof(text) - (size_t)(end - text), "%s", piece);
+        }
         if (!is_as_jansson(text) && wrong++ < 3)
             printf("# %s\n", text);
     }
