@@ -41,6 +41,8 @@ sub create {
     my ($class, %self) = @_;
     my $self = bless {top => '.', build => 'build', module => 'mod_userprofile.so', %self}, $class;
 
+    # By which processes are found, and known to be gone.
+    -d "/proc/$$" or die "/proc is not mounted: mount -t proc proc /proc\n";
     $self->{top} = Cwd::abs_path($self->{top});
     -e "$self->{top}/$self->{module}" or die "$self->{module} is not there: run make first.\n";
     $self->{account} = $> == 0 ? account() : undef;
