@@ -36,6 +36,9 @@ typedef enum up_alg {
     UP_ALGS /* how many there are */
 } up_alg;
 
+/** Their names, as a sentence has them. */
+#define UP_ALG_NAMES "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 and ES512"
+
 /** A key that tokens are verified with. Lives in the configuration pool. */
 typedef struct up_key {
     up_alg alg;

@@ -31,3 +31,13 @@ void up_wipe(char *text)
     if (text)
         OPENSSL_cleanse(text, strlen(text));
 }
+
+int up_secret_file_text(char *bytes, apr_size_t size)
+{
+    if (size > 0 && bytes[size - 1] == '\n')
+        size--;
+    if (size > 0 && bytes[size - 1] == '\r')
+        size--;
+    bytes[size] = '\0';
+    return (int)size;
+}

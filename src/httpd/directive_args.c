@@ -14,7 +14,6 @@
 
 /* Postgres cuts longer names silently, and so would take another column. */
 #define NAME_MAX_BYTES 63
-#define FILE_MAX_BYTES 65536
 
 up_config *up_said(cmd_parms *cmd)
 {
@@ -150,7 +149,7 @@ const char *up_read_file(cmd_parms *cmd, const char *name, int secret, const uns
                          int *len)
 {
     const char *path = ap_server_root_relative(cmd->pool, name);
-    char *bytes = apr_palloc(cmd->pool, FILE_MAX_BYTES + 1);
+    char *bytes = apr_palloc(cmd->pool, UP_SECRET_FILE_MAX + 1);
     apr_size_t size = 0;
     apr_file_t *file;
     apr_status_t status = path ? apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY,
@@ -158,10 +157,10 @@ const char *up_read_file(cmd_parms *cmd, const char *name, int secret, const uns
                                : APR_EBADPATH;
     char why[120];
 
-    up_wipe_at_end(cmd->pool, bytes, FILE_MAX_BYTES + 1);
+    up_wipe_at_end(cmd->pool, bytes, UP_SECRET_FILE_MAX + 1);
     if (status == APR_SUCCESS) {
         note_exposure(cmd, file, name, secret);
-        status = apr_file_read_full(file, bytes, FILE_MAX_BYTES + 1, &size);
+        status = apr_file_read_full(file, bytes, UP_SECRET_FILE_MAX + 1, &size);
         apr_file_close(file);
         if (status == APR_EOF)
             status = APR_SUCCESS;
@@ -169,16 +168,11 @@ const char *up_read_file(cmd_parms *cmd, const char *name, int secret, const uns
     if (status != APR_SUCCESS)
         return apr_psprintf(cmd->pool, "%s: the file %s can't be read: %s", cmd->cmd->name, name,
                             apr_strerror(status, why, sizeof(why)));
-    if (size > FILE_MAX_BYTES)
+    if (size > UP_SECRET_FILE_MAX)
         return apr_psprintf(cmd->pool, "%s: the file %s has more than %d bytes", cmd->cmd->name,
-                            name, FILE_MAX_BYTES);
-    if (size > 0 && bytes[size - 1] == '\n')
-        size--;
-    if (size > 0 && bytes[size - 1] == '\r')
-        size--;
-    bytes[size] = '\0';
+                            name, UP_SECRET_FILE_MAX);
+    *len = up_secret_file_text(bytes, size);
     *data = (const unsigned char *)bytes;
-    *len = (int)size;
     return NULL;
 }
 

@@ -20,11 +20,8 @@ const char *up_add_token_key(cmd_parms *cmd, void *unused, const char *alg, cons
     (void)unused;
     *key = (up_key){.kid = option ? up_option(option, "kid") : NULL};
     if (up_alg_find(alg, &key->alg))
-        return apr_psprintf(
-            cmd->pool,
-            "%s: '%s' is no algorithm; there are HS256, HS384, HS512, RS256, RS384, "
-            "RS512, ES256, ES384 and ES512",
-            cmd->cmd->name, alg);
+        return apr_psprintf(cmd->pool, "%s: '%s' is no algorithm; there are " UP_ALG_NAMES,
+                            cmd->cmd->name, alg);
     if (option && (!key->kid || !*key->kid))
         return apr_psprintf(cmd->pool, "%s: '%s' is no option; there is kid=ID", cmd->cmd->name,
                             option);

@@ -10,8 +10,6 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-#define FILE_MAX_BYTES 65536
-
 /* The argument's words. */
 typedef struct key_words {
     const char *alg, *file, *kid;
@@ -51,7 +49,7 @@ int up_token_key_is_stdin(const char *argument, apr_pool_t *p)
 
 static const char *read_file(const char *name, const unsigned char **data, int *len, apr_pool_t *p)
 {
-    char *bytes = apr_palloc(p, FILE_MAX_BYTES + 1);
+    char *bytes = apr_palloc(p, UP_SECRET_FILE_MAX + 1);
     apr_size_t size = 0;
     apr_file_t *file;
     apr_status_t status =
@@ -60,21 +58,16 @@ static const char *read_file(const char *name, const unsigned char **data, int *
             : apr_file_open(&file, name, APR_FOPEN_READ | APR_FOPEN_BINARY, APR_OS_DEFAULT, p);
     char why[120];
 
-    up_wipe_at_end(p, bytes, FILE_MAX_BYTES + 1);
+    up_wipe_at_end(p, bytes, UP_SECRET_FILE_MAX + 1);
     if (status == APR_SUCCESS)
-        status = apr_file_read_full(file, bytes, FILE_MAX_BYTES + 1, &size);
+        status = apr_file_read_full(file, bytes, UP_SECRET_FILE_MAX + 1, &size);
     if (status != APR_SUCCESS && status != APR_EOF)
         return apr_psprintf(p, "The file %s can't be read: %s.", name,
                             apr_strerror(status, why, sizeof(why)));
-    if (size > FILE_MAX_BYTES)
-        return apr_psprintf(p, "The file %s has more than %d bytes.", name, FILE_MAX_BYTES);
-    if (size > 0 && bytes[size - 1] == '\n')
-        size--;
-    if (size > 0 && bytes[size - 1] == '\r')
-        size--;
-    bytes[size] = '\0';
+    if (size > UP_SECRET_FILE_MAX)
+        return apr_psprintf(p, "The file %s has more than %d bytes.", name, UP_SECRET_FILE_MAX);
+    *len = up_secret_file_text(bytes, size);
     *data = (const unsigned char *)bytes;
-    *len = (int)size;
     return NULL;
 }
 
@@ -87,10 +80,7 @@ static const char *read_argument(up_key *key, key_words *words, const char *argu
         return wrong;
     *key = (up_key){.kid = words->kid};
     if (up_alg_find(words->alg, &key->alg))
-        return apr_psprintf(p,
-                            "'%s' is no algorithm; there are HS256, HS384, HS512, RS256, RS384, "
-                            "RS512, ES256, ES384 and ES512.",
-                            words->alg);
+        return apr_psprintf(p, "'%s' is no algorithm; there are " UP_ALG_NAMES ".", words->alg);
     return read_file(words->file, &key->data, &key->len, p);
 }
 
