@@ -18,6 +18,7 @@
 #include "adapters/sql_tokens.h"
 #include "adapters/sqlite_database.h"
 #include "adapters/sqlite_users.h"
+#include "core/sha256.h"
 #include "httpd/bearer.h"
 #include "httpd/config.h"
 #include "httpd/dbd_directives.h"
@@ -419,6 +420,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
     up_token_cache *verified = up_token_cache_create(p);
     server_rec *main_server = s;
 
+    up_sha256_prepare(p);
     json_object_seed(0);
     for (; s; s = s->next) {
         up_config *config = up_config_of(s);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/redis_answers.h"
 
+#include "core/sha256.h"
+
 #include <apr_general.h>
 #include <apr_hash.h>
-#include <openssl/sha.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -76,20 +77,22 @@ static apr_uint64_t age_of(const char *key, apr_size_t len, apr_time_t now)
     return (apr_uint64_t)(now / (UP_REDIS_ANSWER_LIFE / 1000) + offset) / 1000;
 }
 
-void up_redis_question_take(const up_redis_answers *answers, const char *key, apr_size_t len,
-                            apr_uint64_t era, apr_time_t now, up_redis_question *question)
+int up_redis_question_take(const up_redis_answers *answers, const char *key, apr_size_t len,
+                           apr_uint64_t era, apr_time_t now, up_redis_question *question)
 {
-    unsigned char text[sizeof(circumstances) + UP_REDIS_ANSWER_KEY_MAX], digest[32];
+    unsigned char text[sizeof(circumstances) + UP_REDIS_ANSWER_KEY_MAX], digest[UP_SHA256_SIZE];
     circumstances c = {.era = era, .age = age_of(key, len, now)};
 
     c.count = *count_of(answers->changes, key, len);
     memcpy(c.secret, answers->secret, sizeof(c.secret));
     memcpy(text, &c, sizeof(c));
     memcpy(text + sizeof(c), key, len);
-    SHA256(text, sizeof(c) + len, digest);
+    if (!up_sha256(digest, text, sizeof(c) + len))
+        return 0;
     memcpy(question->words, digest, sizeof(question->words));
     memcpy(&question->place, digest + sizeof(question->words), sizeof(question->place));
     question->place %= SETS;
+    return 1;
 }
 
 static int holds(const answer *a, const up_redis_question *question)

@@ -68,9 +68,10 @@ up_redis_answers *up_redis_answers_create(apr_pool_t *p, up_redis_changes *chang
  * Takes a question's fingerprint: before it is asked.
  * @param len at most UP_REDIS_ANSWER_KEY_MAX.
  * @param now of a clock that never goes back, in microseconds.
+ * @return 1; 0 without memory: it has no fingerprint, is not known and not kept.
  */
-void up_redis_question_take(const up_redis_answers *answers, const char *key, apr_size_t len,
-                            apr_uint64_t era, apr_time_t now, up_redis_question *question);
+int up_redis_question_take(const up_redis_answers *answers, const char *key, apr_size_t len,
+                           apr_uint64_t era, apr_time_t now, up_redis_question *question);
 
 /** Was this question, with the same fingerprint, answered? */
 int up_redis_answers_have(const up_redis_answers *answers, const up_redis_question *question);

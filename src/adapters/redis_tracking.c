@@ -147,10 +147,10 @@ int up_redis_tracking_knows(up_redis_tracking *t, const char *key, up_redis_chec
     if (is_up(t, now)) {
         const int quiet = is_quiet(t);
 
-        up_redis_question_take(t->answers, key, len, era, now, &check->question);
-        check->usable = 1;
+        check->usable =
+            up_redis_question_take(t->answers, key, len, era, now, &check->question);
         /* A new era may have begun before it was quiet. */
-        known = quiet && up_redis_answers_have(t->answers, &check->question) && t->era == era;
+        known = check->usable && quiet && up_redis_answers_have(t->answers, &check->question) && t->era == era;
     }
     t->readers--;
     return known;

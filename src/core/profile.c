@@ -2,11 +2,11 @@
 #include "core/profile.h"
 
 #include "core/json_write.h"
+#include "core/sha256.h"
 
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,12 +160,12 @@ static char *digest_input(apr_pool_t *p, char *to, const char *value)
 static const char *digest(apr_pool_t *p, const up_model *model, const up_row *row)
 {
     char *input = apr_palloc(p, digest_room(model, row)), *end = input;
-    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned char sum[UP_SHA256_SIZE];
     int i;
 
     for (i = 0; i < model->fields->nelts; i++)
         end = digest_input(p, end, row->values[i]);
-    return EVP_Digest(input, (size_t)(end - input), sum, NULL, EVP_sha256(), NULL)
+    return up_sha256(sum, input, (apr_size_t)(end - input))
                ? apr_pescape_hex(p, sum, UP_ETAG_LENGTH / 2, 0)
                : NULL;
 }
@@ -175,9 +175,9 @@ static const char *digest(apr_pool_t *p, const up_model *model, const up_row *ro
 
 const char *up_profile_version(apr_pool_t *p, const char *key, apr_int64_t version)
 {
-    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned char sum[UP_SHA256_SIZE];
 
-    if (!EVP_Digest(key, strlen(key), sum, NULL, EVP_sha256(), NULL))
+    if (!up_sha256(sum, key, strlen(key)))
         return NULL;
     return apr_psprintf(p, "%s-%" APR_INT64_T_FMT, apr_pescape_hex(p, sum, KEY_DIGEST, 0), version);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/token_cache.h"
 
+#include "core/sha256.h"
+
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,9 @@
 #define SETS (UP_TOKEN_CACHE_ENTRIES / WAYS)
 /* Locks, each for every so many-th set. */
 #define LOCKS 16
-#define DIGEST 32
 
 typedef struct entry {
-    unsigned char digest[DIGEST];
+    unsigned char digest[UP_SHA256_SIZE];
     const up_token_rules *rules; /* NULL: free */
     apr_int64_t exp, nbf, iat;
     apr_uint64_t asked; /* when, by the lock's count */
@@ -28,17 +28,13 @@ typedef struct lock {
 } lock;
 
 struct up_token_cache {
-    EVP_MD *sha256;
     lock locks[LOCKS];
     entry (*sets)[WAYS];
 };
 
-static apr_status_t release(void *baton)
+static apr_status_t release(void *sets)
 {
-    up_token_cache *cache = baton;
-
-    free(cache->sets);
-    EVP_MD_free(cache->sha256);
+    free(sets);
     return APR_SUCCESS;
 }
 
@@ -49,9 +45,8 @@ up_token_cache *up_token_cache_create(apr_pool_t *p)
 
     /* Not from the pool, which would write zeros all over it. */
     cache->sets = calloc(SETS, sizeof(*cache->sets));
-    cache->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    apr_pool_cleanup_register(p, cache, release, apr_pool_cleanup_null);
-    if (!cache->sets || !cache->sha256)
+    apr_pool_cleanup_register(p, cache->sets, release, apr_pool_cleanup_null);
+    if (!cache->sets)
         return NULL;
     for (i = 0; i < LOCKS; i++) {
         if (apr_thread_mutex_create(&cache->locks[i].mutex, APR_THREAD_MUTEX_DEFAULT, p))
@@ -70,7 +65,7 @@ static entry *find(entry *set, const unsigned char *digest, const up_token_rules
     int i;
 
     for (i = 0; i < WAYS; i++) {
-        if (set[i].rules == rules && memcmp(set[i].digest, digest, DIGEST) == 0)
+        if (set[i].rules == rules && memcmp(set[i].digest, digest, UP_SHA256_SIZE) == 0)
             return &set[i];
     }
     return NULL;
@@ -109,7 +104,7 @@ static void fill(entry *place, const unsigned char *digest, const up_token_rules
 {
     apr_size_t len = strlen(claims->subject) + 1;
 
-    memcpy(place->digest, digest, DIGEST);
+    memcpy(place->digest, digest, UP_SHA256_SIZE);
     place->rules = rules;
     place->exp = claims->exp;
     place->nbf = claims->nbf;
@@ -160,12 +155,11 @@ up_problem *up_token_cache_verify(up_token_cache *cache, up_claims **claims,
                                   const up_token_rules *rules, const char *token, apr_int64_t now,
                                   apr_pool_t *p)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char digest[UP_SHA256_SIZE];
     apr_size_t len = strnlen(token, UP_TOKEN_MAX + 1);
     up_claims *known = NULL;
     up_problem *problem;
-    int digested =
-        len <= UP_TOKEN_MAX && EVP_Digest(token, len, digest, NULL, cache->sha256, NULL) == 1;
+    int digested = len <= UP_TOKEN_MAX && up_sha256(digest, token, len);
 
     if (digested)
         known = look_up(cache, digest, rules, token, p);
