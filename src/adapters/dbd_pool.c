@@ -200,6 +200,7 @@ void up_dbd_release(up_dbd_pool *pool, up_dbd_connection *connection)
             shared->idle[at] = shared->idle[at - 1];
     }
     shared->idle[at] = connection;
-    apr_thread_cond_signal(shared->changed);
     apr_thread_mutex_unlock(shared->lock);
+    /* Now that it is free: whoever wakes up wants the lock first. */
+    apr_thread_cond_signal(shared->changed);
 }
