@@ -58,6 +58,14 @@ for my $how ('fast', 'immediate') {
     is(burst(16), '200: 16', "a burst after a restart ($how)");
 }
 
+# A session that an administrator ends while it is idle: read or changed, nobody is told of it.
+for my $method (qw(GET PATCH)) {
+    is(burst(16), '200: 16', 'all connections are warm');
+    db()->do('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = ?', undef, servers->{role});
+    my @status = map { ($method eq 'GET' ? me('GET', token => $token, %here) : patch($_))->code } 1 .. 30;
+    is_deeply(\@status, [(200) x 30], "30 of 30 by $method after all sessions were ended");
+}
+
 # What the table does not take is the client's error where the value is the client's.
 db()->do('ALTER TABLE users ALTER COLUMN full_name TYPE varchar(300)');
 db()->do(q(ALTER TABLE users ADD CONSTRAINT no_bob CHECK (full_name <> 'Bob')));

@@ -41,12 +41,13 @@ static void cut(up_dbd_connection *connection)
 
 /* A server that went away has closed its end, and one that ended the session has
  * said so: seen before anything is sent, so that no write is left in doubt. An idle
- * connection has nothing else to say. */
-static int is_alive(up_dbd_connection *connection)
+ * connection has nothing else to say. What may be run again is not worth the look. */
+static int is_alive(up_dbd_connection *connection, const up_sql_statement *statement)
 {
     struct pollfd fd = {PQsocket(native(connection)), POLLIN, 0};
 
-    return PQstatus(native(connection)) == CONNECTION_OK && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
+    return PQstatus(native(connection)) == CONNECTION_OK && fd.fd >= 0 &&
+           (statement->repeatable || poll(&fd, 1, 0) == 0);
 }
 
 static int is_class(const char *state, const char *class)
@@ -339,7 +340,7 @@ static up_problem *borrow(exchange *ex)
 
     if (problem)
         return problem;
-    if (!is_alive(ex->connection)) {
+    if (!is_alive(ex->connection, ex->statement)) {
         cut(ex->connection);
         problem = up_dbd_renew(ex->p, ex->connection);
         if (problem)
@@ -347,6 +348,13 @@ static up_problem *borrow(exchange *ex)
     }
     ex->pg = native(ex->connection);
     return problem;
+}
+
+/* The connection had died, or died over the statement, and there is time left. */
+static int may_repeat(const exchange *ex, const up_problem *problem)
+{
+    return problem && ex->statement->repeatable && ex->connection->broken &&
+           apr_time_now() < ex->end;
 }
 
 up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *first,
@@ -361,7 +369,7 @@ up_problem *up_pg_run(up_dbd_pool *pool, apr_pool_t *p, const up_sql_statement *
         return problem;
     ex.end = apr_time_now() + up_dbd_pool_settings(pool)->deadline;
     problem = run(&ex, first, statement, values, result, &forgotten);
-    if (forgotten) {
+    if (forgotten || may_repeat(&ex, problem)) {
         cut(ex.connection);
         problem = up_dbd_renew(p, ex.connection);
         if (!problem)

@@ -330,6 +330,7 @@ static void prepare_statements(pg_users *users, apr_pool_t *p)
 
     users->read = up_sql_statement_create(p, "read a user", up_pg_sql_read(p, model),
                                           UP_PG_ACCOUNT_PARAMETERS);
+    users->read->repeatable = 1;
     if (pairs) {
         users->update = up_sql_statement_create(p, "update a user", up_pg_sql_update(p, model),
                                                 UP_PG_ACCOUNT_PARAMETERS + pairs);

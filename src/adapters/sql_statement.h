@@ -22,6 +22,7 @@ typedef struct up_sql_statement {
     const char *sql;
     int parameters;
     int from_client; /* it writes a client's values: that one is not taken is the client's error */
+    int repeatable;  /* it only reads: run once more where its connection is lost */
 } up_sql_statement;
 
 /** Makes a statement in p. */

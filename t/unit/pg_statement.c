@@ -165,6 +165,46 @@ static void test_forgotten(void)
     end();
 }
 
+/* What only reads is run again where its connection is lost under it, once. */
+static void test_repeated(void)
+{
+    int bytes = bytes_of_first_use(), wrong = 0;
+    up_dbd_pool *dbd;
+
+    for (int limit = 0; limit < bytes; limit++) {
+        dbd = begin((pg_plan){.nth = 0, .limit = limit}, LONG);
+        second->repeatable = 1;
+        wrong += run_within(dbd, LONG) != 0 || fake_accepted(server) != 2;
+        end();
+    }
+    ok(!wrong, "broken off at each of %d bytes: read again", bytes);
+
+    dbd = begin((pg_plan){.nth = 0, .limit = bytes}, LONG);
+    second->repeatable = 1;
+    is_int(run(dbd), 0, "a connection that ends with the answer");
+    is_int(run(dbd), 0, "  a read is served nonetheless");
+    is_int(fake_accepted(server), 2, "  on a new connection");
+    end();
+
+    dbd = begin((pg_plan){.nth = -1, .limit = bytes / 2}, LONG);
+    second->repeatable = 1;
+    is_int(run_within(dbd, LONG), 503, "the second connection is lost too: that is told");
+    is_int(fake_accepted(server), 2, "  and not tried for ever");
+    end();
+}
+
+/* The time of a read is over once, not twice. */
+static void test_repeated_in_time(void)
+{
+    apr_interval_time_t deadline = apr_time_from_msec(300);
+    up_dbd_pool *dbd = begin((pg_plan){.nth = -1, .limit = 0, .hangs = 1}, deadline);
+
+    second->repeatable = 1;
+    is_int(run_within(dbd, deadline), 503, "a read that hangs is not run again");
+    ok(last_log && strstr(last_log, "within 300 ms"), "  the log says so: %s", last_log);
+    end();
+}
+
 /* --- What a server should not say ----------------------------------------------------------- */
 
 static void test_libpq_of_the_past(void)
@@ -277,6 +317,8 @@ int main(void)
     test_prepared(PREPARE, "BDEPBDES", "the second's preparation failed");
     test_prepared(RUN, "BDEBDES", "the second failed");
     test_forgotten();
+    test_repeated();
+    test_repeated_in_time();
     test_libpq_of_the_past();
     test_unconfirmed();
     test_said_wrongly();
