@@ -40,7 +40,8 @@ our $TOKENS = 1000;
 
 # Two children, each with threads for all clients, in case all come to it: event closes kept connections
 # where it has no thread left. Always two, as one that comes or goes would be measured too. A connection
-# may serve any number of requests, and there is no access log, as those of others do it.
+# may serve any number of requests, and there is neither an access log nor a count of each
+# for mod_status, as with those of others.
 sub _common {
     my ($threads) = @_;
 
@@ -48,6 +49,7 @@ sub _common {
 ErrorLogFormat "[%{u}t] [%-m:%l] [pid %P] [%L] %E: [client\\ %a] %M"
 LogLevel warn
 TypesConfig /dev/null
+ExtendedStatus Off
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 5
