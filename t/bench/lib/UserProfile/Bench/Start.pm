@@ -54,30 +54,35 @@ sub _time {
     return $took;
 }
 
-# The longest that a request waits, with and without a reload (SIGUSR1) meanwhile. A connection that is kept may be
-# closed by it, between two requests.
+# The longest that a request waits where httpd is reloaded (SIGUSR1) meanwhile: with the module, and without it. A
+# connection that is kept may be closed by it, between two requests.
 sub _reload {
     my ($bench) = @_;
-    my $node = $bench->{world}->httpd('event');
-    my $load = sub {
-        my $pid = fork // die "fork: $!\n";
-        if (!$pid) {
-            sleep 0.5;
-            $node->signal('USR1') if $_[0];
-            POSIX::_exit(0);
-        }
-        my $longest = wrk(port => $node->{port}, path => $ME, tokens => $bench->{world}{tokens}, seconds => 2, broken => 1)->{max};
-        waitpid $pid, 0;
-        return $longest;
-    };
-    my $rounds = UserProfile::Bench::Rounds->new(progress => $bench->{progress},
-        sides => [reload => sub { $load->(1) }, without => sub { $load->(0) }]);
+    my $world = $bench->{world};
+    my @nodes = ($world->httpd('event'),
+        $world->bare_httpd('event', "<Location \"$ME\">\nBenchConstant 320\nRequire all granted\n</Location>\n"));
+    my $rounds = UserProfile::Bench::Rounds->new(progress => $bench->{progress}, sides => [
+        with => sub { _longest($world, $nodes[0]) }, without => sub { _longest($world, $nodes[1]) }]);
 
     $rounds->warm;
     $rounds->run($bench->{rounds});
-    $node->stop;
-    return {name => 'Reload under load: longest wait, to without', figures => sprintf('%.0f / %.0f ms',
-        map { $rounds->figure($_) } qw(reload without)), ratios => [$rounds->ratios(sub { $_[0]{reload} / $_[0]{without} })]};
+    $_->stop for @nodes;
+    return {name => 'Reload under load: longest wait, to without the module', figures => sprintf('%.0f / %.0f ms',
+        map { $rounds->figure($_) } qw(with without)), ratios => [$rounds->ratios(sub { $_[0]{with} / $_[0]{without} })]};
+}
+
+sub _longest {
+    my ($world, $node) = @_;
+    my $pid = fork // die "fork: $!\n";
+
+    if (!$pid) {
+        sleep 0.5;
+        $node->signal('USR1');
+        POSIX::_exit(0);
+    }
+    my $longest = wrk(port => $node->{port}, path => $ME, tokens => $world->{tokens}, seconds => 2, broken => 1)->{max};
+    waitpid $pid, 0;
+    return $longest;
 }
 
 1;
