@@ -59,7 +59,8 @@ TOOL_OBJECTS := $(TOOL_SOURCES:%.c=$(BUILD)/obj/%.o)
 # The unit tests see all that stands without httpd, each from the one archive.
 ARCHIVE      := $(BUILD)/libuserprofile.a
 ARCHIVED     := $(filter $(BUILD)/obj/src/core/% $(BUILD)/obj/src/service/% \
-                         $(BUILD)/obj/src/adapters/% $(BUILD)/obj/src/httpd/spool.o,$(OBJECTS))
+                         $(BUILD)/obj/src/adapters/% $(BUILD)/obj/src/httpd/network.o \
+                         $(BUILD)/obj/src/httpd/spool.o,$(OBJECTS))
 UNIT_SOURCES := $(wildcard t/unit/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:t/unit/%.c=$(BUILD)/unit/%)

@@ -24,6 +24,7 @@
 #include "httpd/dbd_directives.h"
 #include "httpd/directives.h"
 #include "httpd/module.h"
+#include "httpd/network.h"
 #include "httpd/pictures.h"
 #include "httpd/resource.h"
 #include "httpd/respond.h"
@@ -451,6 +452,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(up_sweeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_network_bucket(up_network_insert, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(up_resource_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_note_auth_failure(up_bearer_challenge, NULL, NULL, APR_HOOK_MIDDLE);

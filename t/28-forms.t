@@ -115,5 +115,24 @@ for my $order (@orders) {
     is_deeply([journal()], [], 'the journal is empty');
 }
 
+# What comes behind a form in the same packets is the next request.
+for my $kb (1, 30, 70) {
+    my (undef, undef, undef, $texts) = form([0, 1, 2]);
+    my $picture = png($kb * 1024);
+    my ($type, $body) = multipart([part($picture), map { {name => $_, body => $texts->{$_}} } sort keys %$texts]);
+    my $client = IO::Socket::INET->new(PeerAddr => $host) or die "connect: $!\n";
+    my $get = join "\r\n", "GET $ME HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}", '', '';
+
+    my $all = join("\r\n", "PATCH $ME HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}",
+        "Content-Type: $type", 'Content-Length: ' . length $body, '', $body) . $get x 2;
+    print {$client} $all =~ s/(.*)\r\n\r\n/$1\r\nConnection: close\r\n\r\n/sr;
+    $client->flush;
+    my @answers = do { local $/; split /(?=HTTP\/1\.1 )/, <$client> };
+
+    is(scalar @answers, 3, "a form of $kb KiB and two more requests in one go: three answers");
+    is_taken(HTTP::Response->parse($answers[0]), $picture, $texts, '... the form is taken');
+    is(json(HTTP::Response->parse($_))->{full_name}, $texts->{full_name}, '... and so is what is behind it') for @answers[1, 2];
+}
+
 avatar('DELETE', $person);
 done_testing();

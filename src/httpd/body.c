@@ -4,6 +4,7 @@
 #include "core/media_type.h"
 #include "core/multipart.h"
 #include "httpd/config.h"
+#include "httpd/network.h"
 #include "httpd/request_state.h"
 #include "httpd/spool.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define PIECE 32768
+#define PIECE UP_NETWORK_MOST
 #define AVATAR_PART "avatar"
 
 static const up_multipart_limits limits = {.parts = 16, .header_size = 8192};
@@ -22,6 +23,8 @@ typedef struct pump {
     request_rec *r;
     up_body *body;
     up_problem *(*take)(struct pump *pump, apr_bucket_brigade *bb);
+    apr_size_t ask; /* of a read of the socket; 0: httpd's own, as most of JSON has come in with
+                       the header */
 
     char *text; /* UP_BODY_MAX bytes: JSON, or the values of text parts one after the other */
     apr_size_t text_len;
@@ -37,7 +40,7 @@ typedef struct pump {
     int picture_has_name;
 } pump;
 
-static int run(pump *pump)
+static int read_pieces(pump *pump)
 {
     request_rec *r = pump->r;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -55,6 +58,17 @@ static int run(pump *pump)
         apr_brigade_cleanup(bb);
     }
     return OK;
+}
+
+static int run(pump *pump)
+{
+    conn_rec *c = pump->r->connection;
+    int status;
+
+    up_network_ask(c, pump->ask);
+    status = read_pieces(pump);
+    up_network_ask(c, 0);
+    return status;
 }
 
 static up_problem *each_bucket(pump *pump, apr_bucket_brigade *bb,
@@ -215,6 +229,7 @@ static int read_multipart(pump *pump, const up_media_type *type)
     int status;
 
     pump->take = take_multipart;
+    pump->ask = PIECE;
     pump->multipart =
         boundary ? up_multipart_create(pump->r->pool, boundary, &limits, &events, pump) : NULL;
     if (!pump->multipart) {
@@ -251,6 +266,7 @@ static int read_picture(pump *pump)
     int status;
 
     pump->take = take_picture;
+    pump->ask = PIECE;
     status = run(pump);
     if (status == OK && !pump->body->problem)
         pump->body->problem = up_spool_picture(&pump->spool, &pump->body->picture);
