@@ -26,6 +26,7 @@
 #include "httpd/module.h"
 #include "httpd/network.h"
 #include "httpd/pictures.h"
+#include "httpd/reload.h"
 #include "httpd/resource.h"
 #include "httpd/respond.h"
 #include "httpd/roles.h"
@@ -450,6 +451,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(hide_passwords, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(up_reload_post_config, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(up_sweeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_network_bucket(up_network_insert, NULL, NULL, APR_HOOK_MIDDLE);
