@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use IO::Select ();
 use IO::Socket::INET ();
+use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use UserProfile::Avatar;
@@ -87,7 +88,11 @@ for my $mpm (qw(event worker prefork)) {
 
         storage('reset');
         journal_clear();
-        for my $part (0.4, 0.6) {
+        # What a request leaves behind grows with each part. What the system gives a process all at once,
+        # as a huge page, does not.
+        my $grows = sub { @memory > 1 && max(map { $memory[-1]{$_} - $memory[-2]{$_} } qw(rss pss)) >= 2 * $MB };
+        for my $part (0.4, 0.6, 0.6, 0.6) {
+            last if @memory > 1 && (is_sanitized() || !$grows->());
             $load->answers(100) for 1 .. $part * $LEAVING / 100;
             $load->finish;
             ok(wait_for(20, $settled), 'no picture is open');
@@ -105,10 +110,10 @@ for my $mpm (qw(event worker prefork)) {
         is_deeply([calls()], [], 'nothing was sent to the storage');
         is_deeply([journal()], [], 'the journal is empty');
         is_deeply([temporary_files()], [], 'no file is left');
-        cmp_ok($descriptors[1], '<=', $descriptors[0], 'nor a descriptor');
+        cmp_ok($descriptors[-1], '<=', $descriptors[0], 'nor a descriptor');
         SKIP: {
-            skip 'a sanitizer keeps memory for itself', 2 if is_sanitized();
-            cmp_ok($memory[1]{$_} - $memory[0]{$_}, '<', 2 * $MB, "nor memory: $_") for qw(rss pss);
+            skip 'a sanitizer keeps memory for itself', 1 if is_sanitized();
+            ok(!$grows->(), 'nor memory') or diag(explain(\@memory));
         }
         $node->stop;
     };
