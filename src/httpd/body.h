@@ -3,7 +3,7 @@
 /**
  * The request's body, pumped from httpd's input filters to where it belongs:
  * JSON and text to a patch, a picture to a temporary file. Nothing is held of
- * it in memory but a piece of 32,000 bytes and, of JSON or text, 64 KiB.
+ * it in memory but a piece of 48,000 bytes and, of JSON or text, 64 KiB.
  */
 #ifndef UP_BODY_H
 #define UP_BODY_H

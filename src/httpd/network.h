@@ -16,7 +16,7 @@
 #include <util_filter.h>
 
 /** The most that a read of the socket may ask for, in bytes. */
-#define UP_NETWORK_MOST 32000
+#define UP_NETWORK_MOST 48000
 
 /**
  * Hook insert_network_bucket: puts the connection's socket bucket into the brigade of

@@ -63,6 +63,12 @@ static apr_status_t open_and_unlink(up_spool *spool)
     return status;
 }
 
+static apr_status_t free_buffer(void *buffer)
+{
+    free(buffer);
+    return APR_SUCCESS;
+}
+
 /* Either way it lives as long as its descriptor. */
 static up_problem *open_file(up_spool *spool)
 {
@@ -75,15 +81,28 @@ static up_problem *open_file(up_spool *spool)
         spool->file = NULL;
         return failed(spool, "opened", status);
     }
-    spool->unwritten = apr_palloc(spool->pool, UP_SPOOL_BUFFER);
+    spool->unwritten = malloc(UP_SPOOL_BUFFER);
+    if (!spool->unwritten)
+        return up_problem_logged(spool->pool, UP_SERVICE_UNAVAILABLE,
+                                 "no memory is left for an avatar on its way");
+    apr_pool_cleanup_register(spool->pool, spool->unwritten, free_buffer, apr_pool_cleanup_null);
     return NULL;
+}
+
+static void release_buffer(up_spool *spool)
+{
+    if (spool->unwritten)
+        apr_pool_cleanup_run(spool->pool, spool->unwritten, free_buffer);
+    spool->unwritten = NULL;
 }
 
 static up_problem *flush(up_spool *spool)
 {
-    apr_status_t status =
-        apr_file_write_full(spool->file, spool->unwritten, spool->unwritten_len, NULL);
+    apr_status_t status;
 
+    if (spool->unwritten_len == 0)
+        return NULL;
+    status = apr_file_write_full(spool->file, spool->unwritten, spool->unwritten_len, NULL);
     spool->unwritten_len = 0;
     return status == APR_SUCCESS ? NULL : failed(spool, "written", status);
 }
@@ -178,6 +197,7 @@ up_problem *up_spool_picture(up_spool *spool, up_picture **picture)
     problem = flush(spool);
     if (problem)
         return problem;
+    release_buffer(spool);
     status = up_picture_strip(spool->pool, &source, type, &outline);
     if (status != APR_SUCCESS)
         return failed(spool, "read", status);

@@ -19,7 +19,8 @@ typedef struct up_spool {
     apr_off_t max;             /* bytes */
     int max_width, max_height; /* pixels */
     char head[UP_IMAGE_HEAD];
-    char *unwritten;          /* UP_SPOOL_BUFFER bytes of the pool's, with the file */
+    char *unwritten;          /* UP_SPOOL_BUFFER bytes, with the file, until it is whole: the
+                                 storage's own buffers take their place then */
     apr_size_t unwritten_len; /* of size, the last bytes */
 } up_spool;
 
@@ -31,7 +32,7 @@ typedef struct up_spool {
 up_problem *up_spool_write(up_spool *spool, const char *data, apr_size_t len);
 
 /** What was written, as a picture of the type that it begins like, without what it tells
- *  about its maker.
+ *  about its maker. Nothing can be appended any more.
  *  @return NULL; INVALID_FILE_TYPE, also where it is broken; FILE_TOO_LARGE beyond max_width
  *          or max_height; SERVICE_UNAVAILABLE where the file can't be read. */
 up_problem *up_spool_picture(up_spool *spool, up_picture **picture);

@@ -66,9 +66,9 @@ static int ends_with_socket(const world *w)
 static void test_reads(world *w)
 {
     /* -1: nothing was said yet */
-    static const int sizes[] = {-1, UP_NETWORK_MOST, UP_NETWORK_MOST, 0, 1, 0};
-    static const int wants[] = {APR_BUCKET_BUFF_SIZE, UP_NETWORK_MOST,      UP_NETWORK_MOST,
-                                APR_BUCKET_BUFF_SIZE, 1, APR_BUCKET_BUFF_SIZE};
+    static const int sizes[] = {-1, UP_NETWORK_MOST, 0, 1, 0};
+    static const int wants[] = {APR_BUCKET_BUFF_SIZE, UP_NETWORK_MOST, APR_BUCKET_BUFF_SIZE, 1,
+                                APR_BUCKET_BUFF_SIZE};
     char *sent = apr_palloc(w->c.pool, SENT);
     const char *data;
     apr_status_t status;
