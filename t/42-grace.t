@@ -187,6 +187,7 @@ subtest 'the storage is away' => sub {
     my $person = with_avatar();
     my $url = user_row($person->{id})->{avatar_url};
 
+    ok(is_stored($person), 'an account has a picture');
     servers->stop_storage;
     set_deleted($GRACE + 1, $person);
     is_erased($person, 'the account is erased');
@@ -195,9 +196,9 @@ subtest 'the storage is away' => sub {
     }), 'its picture cannot be deleted');
     is_deeply([journal()], ["destroy $url"], 'and stays in the journal');
     storage_back();
-    ok(is_stored($person), 'as it is there');
     swept('when the storage is back');
     ok(!is_stored($person), 'the picture is deleted');
+    is_deeply([calls()], ['destroy ' . asset_of($url)], '... which the storage was asked for');
 };
 
 # --- Killed in between ----------------------------------------------------------------------------

@@ -39,6 +39,9 @@ static apr_status_t network_read(apr_bucket *b, const char **str, apr_size_t *le
     apr_status_t status;
 
     *str = NULL;
+    *len = 0;
+    if (!buffer)
+        return APR_ENOMEM;
     *len = size;
     status = receive(net, buffer, len, block);
     if (status != APR_SUCCESS && status != APR_EOF) {

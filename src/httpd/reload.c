@@ -8,8 +8,9 @@
 #include <scoreboard.h>
 #include <sys/wait.h>
 
+/* 0.3 s by a clock that cannot be set. */
 #define STEP apr_time_from_msec(5)
-#define PATIENCE apr_time_from_msec(500)
+#define STEPS 60
 
 /* In the order in which a child comes to its end. */
 typedef enum state { NONE, BUSY, ENDING, ENDED } state;
@@ -67,8 +68,7 @@ static int is_ours(server_rec *s)
 
 int up_reload_post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
-    apr_time_t end = apr_time_now() + PATIENCE;
-    int children = 0, threads = 0;
+    int children = 0, threads = 0, steps = STEPS;
 
     (void)p;
     (void)log;
@@ -77,7 +77,7 @@ int up_reload_post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, serv
         return OK;
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
-    while (nearest(children, threads) == ENDING && apr_time_now() < end)
+    while (nearest(children, threads) == ENDING && steps-- > 0)
         apr_sleep(STEP);
     return OK;
 }

@@ -15,9 +15,11 @@
 
 /**
  * Hook post_config, after all others: where children of the generation before run, waits until
- * the first has ended, for half a second at most; and not where each has a thread that is
- * known to serve. Nothing is waited for when httpd starts, as there are no such children, or
- * where no server is configured to serve us.
+ * the first has ended, for 0.3 s at most: where all have something under way that takes longer,
+ * that comes on top of the MPM's second. It is not waited for where each has a thread
+ * that says that it serves, which worker's do (those of event and prefork that are asked
+ * to end say only that). Nothing is waited for when httpd starts, as there are no such
+ * children, or where no server is configured to serve us.
  */
 int up_reload_post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s);
 

@@ -24,7 +24,7 @@ typedef struct up_spool {
     apr_size_t unwritten_len; /* of size, the last bytes */
 } up_spool;
 
-/** What is written to the file, and with a single call, in bytes: httpd's pieces have 8,000. */
+/** What is written to the file, and with a single call, in bytes. */
 #define UP_SPOOL_BUFFER 65536
 
 /** Appends. @return NULL; FILE_TOO_LARGE beyond max; SERVICE_UNAVAILABLE where

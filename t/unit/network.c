@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SENT 100000
+#define SENT 76000
 #define TIMEOUT apr_time_from_msec(20)
 
 /* All that the file needs of the module: where its configuration is. */

@@ -1,10 +1,11 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 #
-# Behind TLS, by HTTP/1.1 and by HTTP/2: all on one connection that is kept, so that what an upload
-# leaves behind is there for the next request.
+# The network: behind TLS, by HTTP/1.1 and by HTTP/2, all on one connection that is kept, so that what an
+# upload leaves behind is there for the next request; and how often it is read.
 use strict;
 use warnings;
+use List::Util qw(min sum);
 use Test::More;
 use UserProfile::Avatar;
 use UserProfile::Httpd qw(modules_folder);
@@ -12,7 +13,7 @@ use UserProfile::Process qw(free_port run_quietly slurp spew);
 use UserProfile::Test;
 
 my $MB = 1024 * 1024;
-my $dir = scratch() . '/tls';
+my $dir = scratch() . '/network';
 my $folder = modules_folder();
 my $tls = free_port();
 
@@ -87,6 +88,27 @@ for my $case (@protocols) {
         like($refused->[0], qr/^1\.1 413 /, 'a byte too many');
         like($refused->[1], qr/"FILE_TOO_LARGE"/, '... by its code');
     }
+    avatar('DELETE', $person);
+}
+
+# How often the server's children have read from whatever there is.
+sub reads {
+    return sum(map { slurp("/proc/$_/io") =~ /^syscr: (\d+)/m } $node->children);
+}
+
+# httpd reads a socket 8,000 bytes at a time; while a picture comes in it is more. A sender may be slower.
+{
+    my $person = person();
+    my $picture = png(5 * $MB);
+    my @took;
+
+    for my $try (1 .. 3) {
+        my $before = reads();
+
+        is(avatar('PUT', $person, $picture, port => $node->{port})->code, 200, 'a picture of 5 MB without TLS');
+        push @took, reads() - $before;
+    }
+    cmp_ok(min(@took), '<', 5 * $MB / 8000, '... takes fewer reads than httpd has for a body') or diag("@took");
     avatar('DELETE', $person);
 }
 
