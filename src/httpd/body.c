@@ -23,8 +23,6 @@ typedef struct pump {
     request_rec *r;
     up_body *body;
     up_problem *(*take)(struct pump *pump, apr_bucket_brigade *bb);
-    apr_size_t ask; /* of a read of the socket; 0: httpd's own, as most of JSON has come in with
-                       the header */
 
     char *text; /* UP_BODY_MAX bytes: JSON, or the values of text parts one after the other */
     apr_size_t text_len;
@@ -60,12 +58,13 @@ static int read_pieces(pump *pump)
     return OK;
 }
 
-static int run(pump *pump)
+/* For what may be a picture. JSON is small, and most of it has come in with the header. */
+static int read_large_pieces(pump *pump)
 {
     conn_rec *c = pump->r->connection;
     int status;
 
-    up_network_ask(c, pump->ask);
+    up_network_ask(c, PIECE);
     status = read_pieces(pump);
     up_network_ask(c, 0);
     return status;
@@ -229,7 +228,6 @@ static int read_multipart(pump *pump, const up_media_type *type)
     int status;
 
     pump->take = take_multipart;
-    pump->ask = PIECE;
     pump->multipart =
         boundary ? up_multipart_create(pump->r->pool, boundary, &limits, &events, pump) : NULL;
     if (!pump->multipart) {
@@ -238,7 +236,7 @@ static int read_multipart(pump *pump, const up_media_type *type)
                             "Content-Type must have a boundary of 1 to 70 characters.");
         return OK;
     }
-    status = run(pump);
+    status = read_large_pieces(pump);
     if (status == OK && !pump->body->problem)
         pump->body->problem = malformed(pump, up_multipart_finish(pump->multipart));
     if (status == OK && !pump->body->problem)
@@ -252,7 +250,7 @@ static int read_json(pump *pump)
     int status;
 
     pump->take = take_json;
-    status = run(pump);
+    status = read_pieces(pump);
     if (status != OK || body->problem)
         return status;
     body->problem = up_patch_json(body->patch, pump->text ? pump->text : "", pump->text_len);
@@ -266,8 +264,7 @@ static int read_picture(pump *pump)
     int status;
 
     pump->take = take_picture;
-    pump->ask = PIECE;
-    status = run(pump);
+    status = read_large_pieces(pump);
     if (status == OK && !pump->body->problem)
         pump->body->problem = up_spool_picture(&pump->spool, &pump->body->picture);
     return status;
