@@ -25,19 +25,25 @@ storage('reset');
 sub form {
     my ($order, %option) = @_;
     my ($name, $language) = ('Ada ' . ++$turn, (qw(de fr es it))[$turn % 4]);
-    my $picture = png();
+    my $picture = delete $option{picture} // png();
     my @parts = ({name => 'full_name', body => $name}, {name => 'speaking_language', body => $language}, part($picture));
     my ($type, $body) = multipart([@parts[@$order]], %option);
 
     return ($type, $body, $picture, {full_name => $name, speaking_language => $language});
 }
 
+# The head of a request.
+sub head {
+    my ($line, @headers) = @_;
+
+    return join "\r\n", "$line HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}", @headers, '', '';
+}
+
 # Sends the pieces of a body one after the other, each in a packet of its own; returns the answer.
 sub send_pieces {
     my ($type, $framing, @pieces) = @_;
     my $client = IO::Socket::INET->new(PeerAddr => $host) or die "connect: $!\n";
-    my $head = join "\r\n", "PATCH $ME HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}",
-        "Content-Type: $type", 'Connection: close', $framing, '', '';
+    my $head = head("PATCH $ME", "Content-Type: $type", 'Connection: close', $framing);
 
     local $SIG{PIPE} = 'IGNORE';
     setsockopt $client, IPPROTO_TCP, TCP_NODELAY, 1;
@@ -117,15 +123,11 @@ for my $order (@orders) {
 
 # What comes behind a form in the same packets is the next request.
 for my $kb (1, 30, 70) {
-    my (undef, undef, undef, $texts) = form([0, 1, 2]);
-    my $picture = png($kb * 1024);
-    my ($type, $body) = multipart([part($picture), map { {name => $_, body => $texts->{$_}} } sort keys %$texts]);
+    my ($type, $body, $picture, $texts) = form([2, 0, 1], picture => png($kb * 1024));
     my $client = IO::Socket::INET->new(PeerAddr => $host) or die "connect: $!\n";
-    my $get = join "\r\n", "GET $ME HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}", '', '';
 
-    my $all = join("\r\n", "PATCH $ME HTTP/1.1", 'Host: localhost', "Authorization: Bearer $person->{token}",
-        "Content-Type: $type", 'Content-Length: ' . length $body, '', $body) . $get x 2;
-    print {$client} $all =~ s/(.*)\r\n\r\n/$1\r\nConnection: close\r\n\r\n/sr;
+    print {$client} head("PATCH $ME", "Content-Type: $type", 'Content-Length: ' . length $body), $body,
+        head("GET $ME"), head("GET $ME", 'Connection: close');
     $client->flush;
     my @answers = do { local $/; split /(?=HTTP\/1\.1 )/, <$client> };
 

@@ -49,7 +49,7 @@ sub reload {
     return ($ended // time - $begin, $new // time - $begin);
 }
 
-# An upload of which the server has half. Returns the connection and the rest.
+# An upload of which the server has half: for end_request(), when the rest, which is returned too, is sent.
 sub half_an_upload {
     my ($node, $person) = @_;
     my $picture = png(100_000);
@@ -60,17 +60,8 @@ sub half_an_upload {
         substr $picture, 0, 50_000;
     $client->flush;
     wait_for(10, sub { grep { descriptors($_)->{files} } children($node) }) or die "the upload does not begin\n";
-    return [$client, substr $picture, 50_000];
-}
-
-# Sends the rest; returns the status.
-sub second_half {
-    my ($client, $rest) = @{$_[0]};
-
-    print {$client} $rest;
-    $client->flush;
-    my $answer = do { local $/; <$client> } // '';
-    return ($answer =~ m{\AHTTP/1.1 (\d+) })[0];
+    return ({socket => $client, answer => '', method => 'PUT', url => "http://127.0.0.1:$node->{port}$ME/avatar"},
+        substr $picture, 50_000);
 }
 
 # Reloads; returns the seconds until httpd has read its configuration and begins anew.
@@ -103,10 +94,12 @@ for my $mpm (qw(event worker prefork)) {
 
     my @begun;
     for my $try (1 .. $TRIES) {
-        my $upload = half_an_upload($node, $person);
+        my ($upload, $rest) = half_an_upload($node, $person);
 
         push @begun, begin_anew($node);
-        is(second_half($upload), 200, "$mpm: what was under way is answered");
+        print {$upload->{socket}} $rest;
+        $upload->{socket}->flush;
+        is(end_request($upload)->code, 200, "$mpm: what was under way is answered");
         wait_for(20, sub { children($node) == 1 });
     }
     # The threads of worker say that they serve; those of the others only that they are asked to end.

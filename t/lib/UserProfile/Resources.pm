@@ -19,7 +19,7 @@ use warnings;
 use Exporter qw(import);
 use UserProfile::Test;
 
-our @EXPORT = qw(children memory threads descriptors temporary_files backends redis_clients
+our @EXPORT = qw(children memory threads reads descriptors temporary_files backends redis_clients
     storage_connections is_sanitized);
 
 # The process numbers of its children.
@@ -42,6 +42,13 @@ sub threads {
     my @threads = glob "/proc/$pid/task/*";
 
     return scalar @threads;
+}
+
+# How often it has read, from whatever there is.
+sub reads {
+    my ($pid) = @_;
+
+    return (slurp("/proc/$pid/io") =~ /^syscr: (\d+)/m)[0];
 }
 
 # How many descriptors it has open, by kind; files are the pictures on their way.
