@@ -451,9 +451,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(hide_passwords, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(up_reload_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(up_reload_post_config, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_child_init(child_init, after_dbd, before_watchdog, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(up_sweeper_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(up_reload_child_stopping, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_insert_network_bucket(up_network_insert, NULL, NULL, APR_HOOK_LAST);
     ap_hook_map_to_storage(up_resource_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_authn(up_bearer_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
