@@ -9,6 +9,9 @@ UserProfile::Bench::Start - starting with 100 virtual hosts, and reloading under
 
 use strict;
 use warnings;
+use IO::Select ();
+use IO::Socket::INET ();
+use List::Util qw(max);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use UserProfile::Bench::Load qw(wrk);
@@ -16,6 +19,8 @@ use UserProfile::Bench::Rounds qw(median);
 use UserProfile::Bench::World qw($ME);
 
 my $HOSTS = 100;
+# Requests a second: some, of the thousands that could be.
+my $RATE = 100;
 # Seconds that the module may add.
 my $LIMIT = 1;
 
@@ -54,24 +59,31 @@ sub _time {
     return $took;
 }
 
-# The longest that a request waits where httpd is reloaded (SIGUSR1) meanwhile: with the module, and without it. A
-# connection that is kept may be closed by it, between two requests.
+# The longest that a request waits where httpd is reloaded (SIGUSR1) meanwhile: with the module, and without it; with
+# as many requests as it can answer, and with few.
 sub _reload {
     my ($bench) = @_;
     my $world = $bench->{world};
     my @nodes = ($world->httpd('event'),
         $world->bare_httpd('event', "<Location \"$ME\">\nBenchConstant 320\nRequire all granted\n</Location>\n"));
-    my $rounds = UserProfile::Bench::Rounds->new(progress => $bench->{progress}, sides => [
-        with => sub { _longest($world, $nodes[0]) }, without => sub { _longest($world, $nodes[1]) }]);
+    my @rows;
 
-    $rounds->warm;
-    $rounds->run($bench->{rounds});
+    for (["Reload, $RATE requests/s", \&_steady], ['Reload, as many as can be', \&_full]) {
+        my ($name, $longest) = @$_;
+        my $rounds = UserProfile::Bench::Rounds->new(progress => $bench->{progress}, sides => [
+            with => sub { $longest->($world, $nodes[0]) }, without => sub { $longest->($world, $nodes[1]) }]);
+
+        $rounds->warm;
+        $rounds->run($bench->{rounds});
+        push @rows, {name => "$name: longest wait, to without the module", figures => sprintf('%.0f / %.0f ms',
+            map { $rounds->figure($_) } qw(with without)), ratios => [$rounds->ratios(sub { $_[0]{with} / $_[0]{without} })]};
+    }
     $_->stop for @nodes;
-    return {name => 'Reload under load: longest wait, to without the module', figures => sprintf('%.0f / %.0f ms',
-        map { $rounds->figure($_) } qw(with without)), ratios => [$rounds->ratios(sub { $_[0]{with} / $_[0]{without} })]};
+    return @rows;
 }
 
-sub _longest {
+# In milliseconds, by 32 clients of wrk. A connection that is kept may be closed by a reload, between two requests.
+sub _full {
     my ($world, $node) = @_;
     my $pid = fork // die "fork: $!\n";
 
@@ -82,6 +94,32 @@ sub _longest {
     }
     my $longest = wrk(port => $node->{port}, path => $ME, tokens => $world->{tokens}, seconds => 2, broken => 1)->{max};
     waitpid $pid, 0;
+    return $longest;
+}
+
+# In milliseconds, of requests that come at this rate for two seconds, each on a connection of its own.
+sub _steady {
+    my ($world, $node) = @_;
+    my $request = "GET $ME HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " . $world->token_of(1)
+        . "\r\nConnection: close\r\n\r\n";
+    my $select = IO::Select->new;
+    my ($begin, $longest, $asked, %at) = (time, 0, 0);
+
+    while ($asked < 2 * $RATE || $select->count) {
+        if ($asked < 2 * $RATE && time >= $begin + $asked / $RATE) {
+            my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $node->{port}) or die "connect: $!\n";
+            syswrite $socket, $request;
+            $select->add($socket);
+            $at{$socket} = time;
+            $node->signal('USR1') if ++$asked == $RATE / 2;
+        }
+        for my $socket ($select->can_read(0.001)) {
+            sysread $socket, my $answer, 4096;
+            $answer =~ m{^HTTP/1.1 200 } or die "A request at a reload is answered by: $answer\n";
+            $longest = max($longest, 1000 * (time - delete $at{$socket}));
+            $select->remove($socket);
+        }
+    }
     return $longest;
 }
 

@@ -39,7 +39,8 @@ my $USERS = 100_000;
 our $TOKENS = 1000;
 
 # Two children, each with threads for all clients, in case all come to it: event closes kept connections
-# where it has no thread left. Always two, as one that comes or goes would be measured too. A connection
+# where it has no thread left. Always two, as one that comes or goes would be measured too, but where
+# a reload starts two more. A connection
 # may serve any number of requests, and there is neither an access log nor a count of each
 # for mod_status, as with those of others.
 sub _common {
@@ -55,10 +56,9 @@ MaxKeepAliveRequests 0
 KeepAliveTimeout 5
 <IfModule !mpm_prefork_module>
     StartServers 2
-    ServerLimit 2
     ThreadLimit $threads
     ThreadsPerChild $threads
-    MaxRequestWorkers @{[2 * $threads]}
+    MaxRequestWorkers @{[4 * $threads]}
     MinSpareThreads 1
     MaxSpareThreads @{[2 * $threads]}
 </IfModule>
