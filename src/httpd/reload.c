@@ -5,6 +5,7 @@
 #include "httpd/waker.h"
 
 #include <apr_time.h>
+#include <http_main.h>
 #include <scoreboard.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,12 +14,10 @@
 #define STEP_MS 5
 #define STEPS 60
 
-/* The new ones connect meanwhile; many connections that end at a time would take their processors. */
+/* The new ones connect meanwhile; many connections that end at a time would take their processors.
+ */
 #define LINGER_STEP_MS 50
 #define LINGER_STEPS 20
-
-/* Is any server ours? Children know it from their parent. */
-static int ours;
 
 /* In the order in which a child comes to its end. */
 typedef enum state { NONE, BUSY, ENDING, ENDED } state;
@@ -67,20 +66,23 @@ static state nearest(int children, int threads)
     return nearest;
 }
 
-static void wait_for_first(int children, int threads)
+static void wait_for_first(void)
 {
-    int steps = STEPS;
+    int children = 0, threads = 0, steps = STEPS;
 
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
     while (nearest(children, threads) == ENDING && steps-- > 0)
         apr_sleep(apr_time_from_msec(STEP_MS));
 }
 
 /* How many children are of a generation before this one. */
-static int count_old(int children)
+static int count_old(void)
 {
     ap_generation_t generation = ap_get_scoreboard_global()->running_generation;
-    int i, old = 0;
+    int i, children = 0, old = 0;
 
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
     for (i = 0; i < children; i++) {
         const process_score *process = ap_get_scoreboard_process(i);
 
@@ -90,8 +92,8 @@ static int count_old(int children)
     return old;
 }
 
-/* May there be as many new ones beside them? MaxRequestWorkers is what all else is made for. The MPM
- * starts StartServers, which it does not tell. */
+/* May there be as many new ones beside them? MaxRequestWorkers is what all else is made for. The
+ * MPM starts StartServers, which it does not tell. */
 static int has_room(int old)
 {
     int most = 0;
@@ -109,18 +111,15 @@ static int is_ours(server_rec *s)
 
 int up_reload_post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
-    int children = 0, threads = 0, old;
+    int old;
 
     (void)log;
     (void)temp;
-    ours = is_ours(s);
-    if (!ap_exists_scoreboard_image() || !ours)
+    if (!ap_exists_scoreboard_image() || !is_ours(s))
         return OK;
-    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
-    ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
-    old = count_old(children);
+    old = count_old();
     if (old > 0 && !(has_room(old) && up_waker_start(p)))
-        wait_for_first(children, threads);
+        wait_for_first();
     return OK;
 }
 
@@ -131,23 +130,22 @@ void up_reload_child_status(server_rec *s, pid_t pid, ap_generation_t generation
     (void)pid;
     (void)generation;
     (void)slot;
-    /* At once: what the MPM does after its next sleep is for children that have been there for a second. */
+    /* At once: what the MPM does after its next sleep is for children that have been there for a
+     * second. */
     if (status == MPM_CHILD_STARTED)
         up_waker_end();
 }
 
 void up_reload_child_stopping(apr_pool_t *p, int graceful)
 {
-    int children = 0, generation = 0, steps = LINGER_STEPS;
+    int generation = 0, steps = LINGER_STEPS;
 
     (void)p;
     /* Another thread has to go on: the listener, by which MaxConnectionsPerChild is counted. */
-    if (!graceful || !ours || gettid() != getpid())
+    if (!graceful || !is_ours(ap_server_conf) || gettid() != getpid())
         return;
-    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
-    if (generation == ap_get_scoreboard_global()->running_generation ||
-        !has_room(count_old(children)))
+    if (generation == ap_get_scoreboard_global()->running_generation || !has_room(count_old()))
         return;
     /* The MPM's own threads signal this one meanwhile, which ends a step. */
     while (steps-- > 0)

@@ -51,7 +51,8 @@ static apr_status_t end(void *unused)
     return APR_SUCCESS;
 }
 
-/* What is interrupted goes on by itself (SA_RESTART): only a sleep, which has no such way, does not. */
+/* What is interrupted goes on by itself (SA_RESTART): only a sleep, which has no such way, does
+ * not. */
 static int handle_signal(void)
 {
     const struct sigaction handler = {.sa_handler = step, .sa_flags = SA_RESTART};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /**
- * Keeps the process from sleeping for some moments: a timer sends it SIGURG each 5 ms, which interrupts
- * select(), poll() and nanosleep(), as any signal does (signal(7)); what else it may do goes on. There
- * is one for a process. Children do not inherit it.
+ * Keeps the process from sleeping for some moments: a timer sends it SIGURG each 5 ms, which
+ * interrupts select(), poll() and nanosleep(), as any signal does (signal(7)); what else it may do
+ * goes on. There is one for a process. Children do not inherit it.
  */
 #ifndef UP_WAKER_H
 #define UP_WAKER_H
