@@ -20,10 +20,7 @@ plan skip_all => 'the address sanitizer has a malloc of its own' if is_sanitized
 my ($ON, $AT, $REST, $SEEN, $LIVE) = 0 .. 4;
 my $file = scratch() . "/scarce-$$";
 spew($file, "\0" x 40);
-my ($command, $top) = ("$file.sh", scratch() . '/top');
-spew($command, "#!/bin/sh\nexport UP_SCARCE=$file LD_PRELOAD=$top/build/preload/scarce.so\nexec "
-    . servers->{httpd} . qq( "\$@"\n));
-chmod 0755, $command;
+my $command = httpd_in("export UP_SCARCE=$file LD_PRELOAD=" . scratch() . '/top/build/preload/scarce.so');
 
 my $node = node(httpd => $command, more => <<'CONF')->start;
 StartServers 1

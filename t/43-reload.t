@@ -24,12 +24,8 @@ my ($LATE, $PATIENCE, $AT_ONCE, $TRIES) = (0.2, 0.3, 0.2, 3);
 # An httpd with this library of t/preload, and with this variable for it.
 sub preloaded {
     my ($library, $name, $value) = @_;
-    my $command = scratch() . "/$library.sh";
 
-    spew($command, "#!/bin/sh\nexport $name=$value LD_PRELOAD=" . scratch() . "/top/build/preload/$library.so\nexec "
-        . servers->{httpd} . qq( "\$@"\n));
-    chmod 0755, $command;
-    return $command;
+    return httpd_in("export $name=$value LD_PRELOAD=" . scratch() . "/top/build/preload/$library.so");
 }
 
 # Two children, and room for many more.
@@ -66,7 +62,7 @@ sub reload {
     return ($ended // time - $begin, $new // time - $begin);
 }
 
-# An upload of which the server has half: for end_request(), when the rest, which is returned too, is sent.
+# An upload of which the server has half, for finish().
 sub half_an_upload {
     my ($node, $person) = @_;
     my $picture = png(100_000);
@@ -77,8 +73,17 @@ sub half_an_upload {
         substr $picture, 0, 50_000;
     $client->flush;
     wait_for(10, sub { grep { descriptors($_)->{files} } children($node) }) or die "the upload does not begin\n";
-    return ({socket => $client, answer => '', method => 'PUT', url => "http://127.0.0.1:$node->{port}$ME/avatar"},
-        substr $picture, 50_000);
+    return {socket => $client, answer => '', method => 'PUT', url => "http://127.0.0.1:$node->{port}$ME/avatar",
+        rest => substr $picture, 50_000};
+}
+
+# Sends the rest; returns the status.
+sub finish {
+    my ($upload) = @_;
+
+    print {$upload->{socket}} $upload->{rest};
+    $upload->{socket}->flush;
+    return end_request($upload)->code;
 }
 
 # Reloads; returns the seconds until httpd has read its configuration and begins anew.
@@ -94,14 +99,14 @@ sub begin_anew {
 
 # --- Room for as many children more ---------------------------------------------------------------
 
-# Has every child busy with an upload. Returns what half_an_upload() does, for each.
+# Has every child busy with an upload. Returns these.
 sub occupy {
     my ($node, $person) = @_;
     my @uploads;
 
     while (grep { !descriptors($_)->{files} } children($node)) {
         die "twenty uploads and one child without\n" if @uploads == 20;
-        push @uploads, [half_an_upload($node, $person)];
+        push @uploads, half_an_upload($node, $person);
     }
     return @uploads;
 }
@@ -140,11 +145,7 @@ for my $mpm (qw(event worker prefork)) {
         push @wait, time - $begin;
         answers($node, $person, "$mpm, room for more: served while all old children are busy");
         is(scalar(grep { !alive($_) } keys %old), 0, '... and there');
-        for my $upload (@uploads) {
-            print {$upload->[0]{socket}} $upload->[1];
-            $upload->[0]{socket}->flush;
-        }
-        is(join(' ', map { end_request($_->[0])->code } @uploads), join(' ', (200) x @uploads), '... and these answer');
+        is(join(' ', map { finish($_) } @uploads), join(' ', (200) x @uploads), '... and these answer');
         forgotten(keys %old);
         ok(wait_for(2, sub { !has_handler($node) }), '... and the parent handles no signal more than before');
         last if $wait[-1] < 0.5;
@@ -184,8 +185,8 @@ sub stillborn {
 
 sub without_room {
     my ($mpm) = @_;
-    my $node = node(mpm => $mpm, httpd => preloaded('late', UP_LATE => 1000 * $LATE), more => "StartServers 1\nServerLimit 1\nMaxRequestWorkers "
-        . ($mpm eq 'prefork' ? 1 : 25) . "\n")->start;
+    my $node = node(mpm => $mpm, httpd => preloaded('late', UP_LATE => 1000 * $LATE),
+        more => "StartServers 1\nServerLimit 1\nMaxRequestWorkers " . ($mpm eq 'prefork' ? 1 : 25) . "\n")->start;
     my $person = person(full_name => 'Ada');
     my (@late, @gap);
 
@@ -205,12 +206,10 @@ sub without_room {
     my $patience = $mpm eq 'worker' ? $PATIENCE : 3 * $PATIENCE;
     my @begun;
     for my $try (1 .. $TRIES) {
-        my ($upload, $rest) = half_an_upload($node, $person);
+        my $upload = half_an_upload($node, $person);
 
         push @begun, begin_anew($node);
-        print {$upload->{socket}} $rest;
-        $upload->{socket}->flush;
-        is(end_request($upload)->code, 200, "$mpm: what was under way is answered");
+        is(finish($upload), 200, "$mpm: what was under way is answered");
         wait_for(20, sub { children($node) == 1 });
         last if $begun[-1] < $patience;
     }

@@ -14,16 +14,6 @@ use UserProfile::Test;
 my $dir = scratch() . "/spool-$$";
 mkdir $dir or die "$dir: $!\n";
 
-# A command that starts httpd in surroundings that this shell text makes.
-sub httpd_in {
-    my ($name, $surroundings) = @_;
-    my $command = "$dir/httpd-$name";
-
-    spew($command, "#!/bin/sh\n$surroundings\nexec " . servers->{httpd} . qq( "\$@"\n));
-    chmod 0755, $command;
-    return (httpd => $command);
-}
-
 # An account of one's own may mount within namespaces of its own, where the kernel lets it.
 my $UNSHARE = 'unshare --user --map-root-user --mount --';
 my $may_mount = system("$UNSHARE mount -t tmpfs none $dir >/dev/null 2>&1") == 0;
@@ -67,7 +57,7 @@ SKIP: {
         my $disk = "$dir/disk";
         mkdir $disk;
         # It is seen in that namespace only; from outside, through a process that is in it.
-        my $node = node(httpd_in('full', <<"SH"))->start;
+        my $node = node(httpd => httpd_in(<<"SH"))->start;
 export TMPDIR=$disk
 [ "\$UP_INSIDE" ] || UP_INSIDE=1 exec $UNSHARE "\$0" "\$@"
 mount -t tmpfs -o size=1m none $disk || exit 1
@@ -98,7 +88,7 @@ SH
 subtest 'a folder that may not be written, or is not there' => sub {
     my $person = person(full_name => 'Ada');
     my $folder = "$dir/folder";
-    my $node = node(httpd_in('folder', "export TMPDIR=$folder"));
+    my $node = node(httpd => httpd_in("export TMPDIR=$folder"));
 
     mkdir $folder;
     $node->start;
@@ -117,7 +107,7 @@ subtest 'a limit to the size of files' => sub {
     my $person = person(full_name => 'Ada');
     my $folder = "$dir/limit";
     # 4,000 blocks of 512 bytes: more than the logs of this test have.
-    my $node = node(httpd_in('limit', "export TMPDIR=$folder\nulimit -f 4000"));
+    my $node = node(httpd => httpd_in("export TMPDIR=$folder\nulimit -f 4000"));
 
     mkdir $folder;
     $node->start;

@@ -53,7 +53,7 @@ use UserProfile::Token qw(sign_claims sign_bytes);
 our @EXPORT = qw(
     $ME @FIELDS $GUARDED scratch servers url token token_bytes request me raw json multipart
     is_profile is_error db insert user_new user_row redis storage storage_fault
-    log_mark log_since log_like log_unlike node corpora
+    log_mark log_since log_like log_unlike node httpd_in corpora
     png jpeg webp wait_for slurp spew free_port alive children_of
     embedded is_recent restore journal_time contract
 );
@@ -483,6 +483,17 @@ sub node {
     push @nodes, $node;
     is_of($node->{port}, $node->{contract} // contract_of($node->{conf}));
     return $node;
+}
+
+# A command, for node(httpd => ...), that starts httpd in surroundings that this shell text makes.
+sub httpd_in {
+    my ($surroundings) = @_;
+    our $commands //= 0;
+    my $command = scratch() . '/httpd-' . basename($0, '.t') . '-' . $commands++;
+
+    spew($command, "#!/bin/sh\n$surroundings\nexec " . servers()->{httpd} . qq( "\$@"\n));
+    chmod 0755, $command;
+    return $command;
 }
 
 END {

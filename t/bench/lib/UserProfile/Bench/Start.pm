@@ -15,7 +15,7 @@ use List::Util qw(max);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use UserProfile::Bench::Load qw(wrk);
-use UserProfile::Bench::Rounds qw(median);
+use UserProfile::Bench::Rounds ();
 use UserProfile::Bench::World qw($ME);
 
 my $HOSTS = 100;

@@ -40,9 +40,8 @@ our $TOKENS = 1000;
 
 # Two children, each with threads for all clients, in case all come to it: event closes kept connections
 # where it has no thread left. Always two, as one that comes or goes would be measured too, but where
-# a reload starts two more. A connection
-# may serve any number of requests, and there is neither an access log nor a count of each
-# for mod_status, as with those of others.
+# a reload starts two more. A connection may serve any number of requests, and there is neither an access
+# log nor a count of each for mod_status, as with those of others.
 sub _common {
     my ($threads) = @_;
 
